@@ -1,0 +1,233 @@
+package apikey
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"time"
+)
+
+// API is everything that can be done with keys. [Service] does it; the Go
+// client (package client) asks a server to. The caller travels in the context
+// ([WithCaller]). Besides the errors named, every method may fail with
+// ErrUnauthenticated, ErrForbidden, ErrInvalid (an *InvalidError) and
+// ErrUnavailable; every method with an id with ErrNotFound, also for a key of
+// an owner the caller does not see; every change with ErrBusy and, with an
+// Idempotency-Key, ErrIdempotencyRunning, ErrIdempotencyMismatch and
+// ErrReplayExpired.
+type API interface {
+	// Create makes a key. ErrPublicKeyInUse.
+	Create(ctx context.Context, p CreateParams) (Issued, error)
+	Get(ctx context.Context, id string) (Key, error)
+	List(ctx context.Context, p ListParams) (Page[Key], error)
+	// Update changes the members that p names (RFC 7396). ErrPrecondition,
+	// ErrPreconditionRequired, ErrRevoked.
+	Update(ctx context.Context, id string, p UpdateParams) (Key, error)
+	// Disable pauses a key; ErrRevoked.
+	Disable(ctx context.Context, id string, p DisableParams) (Result, error)
+	// Enable ends a pause; ErrRevoked, ErrExpired.
+	Enable(ctx context.Context, id string, p ActionParams) (Result, error)
+	// Revoke ends a key for good; its record stays.
+	Revoke(ctx context.Context, id string, p RevokeParams) (Result, error)
+	// Delete removes the record of a revoked key. ErrNotRevoked.
+	Delete(ctx context.Context, id string) error
+	// RevokeTokens ends outstanding tokens and keeps the key. ErrRevoked.
+	RevokeTokens(ctx context.Context, id string, p ActionParams) (Result, error)
+	// PublicKeys lists the registered public keys, oldest first.
+	PublicKeys(ctx context.Context, id string) ([]PublicKey, error)
+	// AddPublicKey registers one more. ErrPublicKeyInUse, ErrRevoked.
+	AddPublicKey(ctx context.Context, id string, p PublicKeyParams) (PublicKey, error)
+	// RemovePublicKey ends one at once. ErrLastCredential, ErrRevoked.
+	RemovePublicKey(ctx context.Context, id, kid string) error
+	// KeyEvents lists what happened to a key, newest first; Events everything,
+	// oldest first, as a feed.
+	KeyEvents(ctx context.Context, id string, p PageParams) (Page[Event], error)
+	Events(ctx context.Context, p FeedParams) (Page[Event], error)
+	Capabilities(ctx context.Context) (Capabilities, error)
+}
+
+// CreateParams describe a new key. Zero members take their defaults.
+type CreateParams struct {
+	Name        string            `json:"name" minLength:"1" maxLength:"100" doc:"for people; need not be unique" example:"billing worker"`
+	Description string            `json:"description,omitempty" maxLength:"500"`
+	Owner       string            `json:"owner,omitempty" maxLength:"100" doc:"whose key it is; may be left out by a caller bound to one owner" example:"acme"`
+	Environment Environment       `json:"environment,omitempty" enum:"live,test" doc:"default live; becomes part of the id"`
+	Labels      map[string]string `json:"labels,omitempty" maxProperties:"32"`
+	AuthMethod  AuthMethod        `json:"auth_method,omitempty" enum:"client_secret_basic,client_secret_post,private_key_jwt" doc:"default client_secret_basic"`
+	Scopes      []string          `json:"scopes" minItems:"1" maxItems:"100" doc:"the most a token may be granted" example:"[\"orders:read\"]"`
+	Audiences   []string          `json:"audiences,omitempty" maxItems:"20" doc:"absolute URIs of the APIs a token may be meant for" example:"[\"https://api.example.com\"]"`
+	Token       *TokenParams      `json:"token,omitempty"`
+	PublicKeys  []PublicKeyInput  `json:"public_keys,omitempty" maxItems:"10" doc:"for private_key_jwt: 1 to 10, one algorithm"`
+	ExpiresAt   *time.Time        `json:"expires_at,omitempty" doc:"null or absent: never"`
+	Kind        Kind              `json:"kind,omitempty" enum:"api,management" doc:"management needs the right admin"`
+	Owners      []string          `json:"owners,omitempty" maxItems:"100" doc:"management keys only: bind it to these owners"`
+
+	IdempotencyKey string `json:"-"`
+}
+
+// TokenParams are token settings of which any may be left out.
+type TokenParams struct {
+	Format   TokenFormat `json:"format,omitempty" enum:"opaque,jwt" doc:"default opaque"`
+	Lifetime *Duration   `json:"lifetime,omitempty" doc:"1m to 24h, default 15m" example:"15m"`
+}
+
+// PublicKeyInput is a public key as a caller sends it.
+type PublicKeyInput struct {
+	JWK       JWK        `json:"jwk" doc:"public JSON Web Key, RSA 2048 to 4096 or EC P-256, P-384, P-521"`
+	ExpiresAt *time.Time `json:"expires_at,omitempty" doc:"null or absent: as long as the key"`
+}
+
+// Issued is a new key with its secret, which is shown once. The secret is zero
+// for private_key_jwt.
+type Issued struct {
+	Key    Key
+	Secret Secret
+}
+
+// UpdateParams is a merge patch: absent members stay.
+type UpdateParams struct {
+	Name        *string             `json:"name,omitempty" minLength:"1" maxLength:"100"`
+	Description *string             `json:"description,omitempty" maxLength:"500"`
+	Owner       *string             `json:"owner,omitempty" maxLength:"100" doc:"needs the right admin"`
+	Labels      map[string]*string  `json:"labels,omitempty" doc:"merged; null removes a label"`
+	AuthMethod  *AuthMethod         `json:"auth_method,omitempty" enum:"client_secret_basic,client_secret_post,private_key_jwt" doc:"between client_secret_basic and client_secret_post; the secret stays"`
+	Scopes      *[]string           `json:"scopes,omitempty" minItems:"1" maxItems:"100"`
+	Audiences   *[]string           `json:"audiences,omitempty" maxItems:"20"`
+	Token       *TokenParams        `json:"token,omitempty"`
+	ExpiresAt   Nullable[time.Time] `json:"expires_at,omitzero" doc:"null: never"`
+
+	// IfMatch is the revision the caller has seen; 0: none was given.
+	IfMatch int64 `json:"-"`
+}
+
+// Nullable is a merge patch member that may be absent (the zero value), null,
+// or a value.
+type Nullable[T any] struct {
+	Set   bool
+	Value *T // nil: null
+}
+
+// SetTo is a member with a value, Null one with null.
+func SetTo[T any](v T) Nullable[T] { return Nullable[T]{true, &v} }
+func Null[T any]() Nullable[T]     { return Nullable[T]{Set: true} }
+
+// IsZero reports whether the member is absent.
+func (n Nullable[T]) IsZero() bool { return !n.Set }
+
+func (n Nullable[T]) MarshalJSON() ([]byte, error) { return json.Marshal(n.Value) }
+
+func (n *Nullable[T]) UnmarshalJSON(b []byte) error {
+	n.Set, n.Value = true, nil
+	if bytes.Equal(bytes.TrimSpace(b), []byte("null")) {
+		return nil
+	}
+	n.Value = new(T)
+	return json.Unmarshal(b, n.Value)
+}
+
+// ActionParams are for actions without a body of their own.
+type ActionParams struct {
+	IdempotencyKey string `json:"-"`
+}
+
+// DisableParams say how long.
+type DisableParams struct {
+	Until *time.Time `json:"until,omitempty" doc:"enable again by itself at this moment; absent: until somebody does"`
+
+	IdempotencyKey string `json:"-"`
+}
+
+// RevokeParams say why.
+type RevokeParams struct {
+	Reason      RevocationReason `json:"reason,omitempty" enum:"key_compromise,superseded,cessation_of_operation,privilege_withdrawn,unspecified" doc:"default unspecified"`
+	Description string           `json:"description,omitempty" maxLength:"500"`
+
+	IdempotencyKey string `json:"-"`
+}
+
+// PublicKeyParams add one public key.
+type PublicKeyParams struct {
+	PublicKeyInput
+	IdempotencyKey string `json:"-"`
+}
+
+// Result is the key after an action. Pending: accepted and counting, Hydra
+// follows as soon as it can.
+type Result struct {
+	Key          Key         `json:"key"`
+	AccessEndsAt *AccessEnds `json:"access_ends_at,omitempty"`
+	Pending      bool        `json:"pending,omitempty"`
+}
+
+// AccessEnds is when the last outstanding token stops working, for each way of
+// verifying. Null: not known yet, because Hydra has not confirmed.
+type AccessEnds struct {
+	Introspected *time.Time `json:"introspected" doc:"for verifiers that introspect"`
+	Offline      *time.Time `json:"offline" doc:"for verifiers that check JWTs by themselves"`
+}
+
+// ListParams select keys (GET /v1/keys). Cursor comes from the page before and
+// is bound to the other members.
+type ListParams struct {
+	Q             string      `json:"q,omitempty"`
+	Owner         string      `json:"owner,omitempty"`
+	Kind          Kind        `json:"kind,omitempty"` // default: api
+	Status        Status      `json:"status,omitempty"`
+	Environment   Environment `json:"environment,omitempty"`
+	AuthMethod    AuthMethod  `json:"auth_method,omitempty"`
+	Scope         string      `json:"scope,omitempty"`
+	Label         string      `json:"label,omitempty"` // "k:v"
+	ExpiresBefore *time.Time  `json:"expires_before,omitempty"`
+	RootID        string      `json:"root_id,omitempty"`
+	Sort          string      `json:"sort,omitempty"` // "-created_at" (default), "name" ...
+	Limit         int         `json:"limit,omitempty"`
+	Cursor        string      `json:"cursor,omitempty"`
+	Count         bool        `json:"count,omitempty"`
+}
+
+// PageParams ask for one page.
+type PageParams struct {
+	Limit  int
+	Cursor string
+}
+
+// FeedParams ask for events after an id.
+type FeedParams struct {
+	After int64
+	Limit int
+}
+
+// Page is one page of a list. NextCursor is "" on the last; for a feed it is
+// the id to ask after next time, also on the last.
+type Page[T any] struct {
+	Data       []T
+	NextCursor string
+	Count      *int // only if asked for
+}
+
+// Capabilities is what this installation can do.
+type Capabilities struct {
+	Hydra       *HydraCapabilities `json:"hydra" doc:"null while Hydra does not answer"`
+	AuthMethods []AuthMethod       `json:"auth_methods"`
+	Algorithms  []string           `json:"algorithms" doc:"for private_key_jwt"`
+	Limits      Limits             `json:"limits"`
+}
+
+// Limits are the bounds that [Service] enforces on input.
+type Limits struct {
+	NameLength        int      `json:"name_length"`
+	DescriptionLength int      `json:"description_length"`
+	OwnerLength       int      `json:"owner_length"`
+	Labels            int      `json:"labels"`
+	LabelNameLength   int      `json:"label_name_length"`
+	LabelValueLength  int      `json:"label_value_length"`
+	Scopes            int      `json:"scopes"`
+	ScopeLength       int      `json:"scope_length"`
+	Audiences         int      `json:"audiences"`
+	AudienceLength    int      `json:"audience_length"`
+	PublicKeys        int      `json:"public_keys"`
+	Owners            int      `json:"owners"`
+	TokenLifetimeMin  Duration `json:"token_lifetime_min"`
+	TokenLifetimeMax  Duration `json:"token_lifetime_max"`
+	PageSize          int      `json:"page_size"`
+}

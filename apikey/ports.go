@@ -1,0 +1,286 @@
+package apikey
+
+import (
+	"context"
+	"time"
+)
+
+// ChangeState is where a change stands.
+type ChangeState string
+
+const (
+	ChangeQueued    ChangeState = "queued"    // waits for the change before it; counts already (narrowing only)
+	ChangeBegun     ChangeState = "begun"     // holds the key's lock; Hydra may or may not have been called
+	ChangeDone      ChangeState = "done"      // applied and recorded
+	ChangeAbandoned ChangeState = "abandoned" // nothing of it holds
+)
+
+// Order is what a caller asked for, as far as a queued change must remember it.
+type Order struct {
+	Until       *time.Time       `json:"until,omitempty"`       // disable
+	Reason      RevocationReason `json:"reason,omitempty"`      // revoke
+	Description string           `json:"description,omitempty"` // revoke
+}
+
+// Change is a durable intent: written before Hydra is called (T1), finished
+// when the new definition is stored (T2). At most one change of a key is begun
+// at a time; that row is the key's lock.
+type Change struct {
+	Op      string // unique id of the change, also written into the client in Hydra
+	KeyID   string
+	Action  Action
+	State   ChangeState
+	Order   Order
+	Target  Definition // what the definition becomes; Target.Revision is the new revision
+	At      time.Time  // the moment the target was planned for
+	Actor   Caller     // principal, address, user agent, request id
+	Attempt int        // how often recovery took it
+	Replay  *Replay    // the Idempotency-Key it was asked with, if any
+}
+
+// Replay is what is stored of a request with an Idempotency-Key: enough to give
+// the same answer again, never the secret.
+type Replay struct {
+	Hash      []byte // HMAC(server secret, caller and header): the row's key
+	Request   []byte // HMAC of the operation, the key's id and the body
+	Salt      []byte // random, for deriving the secret again; erased with the row
+	ServerKey string // which server secret was used
+	Op        string // the change that runs or ran
+	KeyID     string
+	Answer    []byte // JSON without the secret; nil until answered
+	State     ChangeState
+	Action    Action
+	At        time.Time
+}
+
+// Plan decides what a change makes of a key. It runs inside T1, with the key's
+// lock held and the record freshly read (zero with found=false for an unknown
+// key), and must not call anything slow. An error undoes T1.
+type Plan func(r Record, found bool) (Planned, error)
+
+// Planned is a plan's result.
+type Planned struct {
+	Target Definition
+	// Unchanged: there is nothing to do (disable of a disabled key). No change
+	// is stored; the replay, if any, is stored with Answer.
+	Unchanged bool
+	Answer    []byte
+}
+
+// Begin asks for T1.
+type Begin struct {
+	Change Change        // Op, KeyID, Action, Order, At, Actor, Replay; State and Target are set by T1
+	Lease  time.Duration // how long others keep their hands off, by the database's clock
+	// Wait puts the change in line (ChangeQueued) when another holds the key,
+	// instead of failing with ErrBusy. Only for actions that narrow.
+	Wait bool
+	Plan Plan
+}
+
+// Begun is T1's result.
+type Begun struct {
+	Change    Change // State is ChangeBegun or ChangeQueued
+	Record    Record // as it was before the change
+	Unchanged bool
+}
+
+// Finish is T2: the definition, its upkeep, the event and the answer, in one
+// transaction, with the event last.
+type Finish struct {
+	Op     string
+	Target Definition
+	Upkeep Upkeep
+	Event  *Event // nil: none. ID and chain are set by the ledger
+	Answer []byte // kept for the change's replay, if it has one
+	Delete bool   // remove the key's row instead of writing it; events stay
+}
+
+// Ledger is the SQL database that holds the definitions. Every method takes a
+// context with a deadline. Failures of the database itself match
+// ErrUnavailable. Times are UTC, whole seconds.
+type Ledger interface {
+	// Installation is the random id of this ledger, written into every client.
+	Installation() string
+	// Ping reports whether the database answers.
+	Ping(ctx context.Context) error
+
+	// Key reads one record. ErrNotFound.
+	Key(ctx context.Context, id string) (Record, error)
+	// Keys reads one page in the order asked for. Count -1 unless q.Count.
+	Keys(ctx context.Context, q Query) (records []Record, count int, err error)
+
+	// Begin is T1. ErrBusy when another change holds the key (unless b.Wait),
+	// ErrPublicKeyInUse when a public key of the target belongs to another key,
+	// ErrIdempotencyRunning when b.Change.Replay's hash is already stored and not
+	// that of an abandoned change, or whatever the plan returned.
+	Begin(ctx context.Context, b Begin) (Begun, error)
+	// Finish is T2. It fails with ErrNotFound when the change is no longer begun.
+	Finish(ctx context.Context, f Finish) error
+	// Abandon gives a change up: nothing of it holds. A recheck later than zero
+	// has Due or Rechecks name it again at that time, to undo what Hydra may
+	// still do with a request that was on its way. ErrNotFound as Finish.
+	Abandon(ctx context.Context, op string, recheck time.Time) error
+	// Release ends the lease of a begun change early, so recovery takes it at
+	// the next turn after wait.
+	Release(ctx context.Context, op string, wait time.Duration) error
+
+	// Stale lists begun changes whose lease has ended, oldest first.
+	Stale(ctx context.Context, limit int) ([]Change, error)
+	// Take renews a stale change's lease for this process; false if another
+	// was faster. Attempt grows by one.
+	Take(ctx context.Context, op string, lease time.Duration) (bool, error)
+	// Queued lists queued changes whose key is free, oldest first, one per key.
+	Queued(ctx context.Context, limit int) ([]Change, error)
+	// Promote turns a queued change into a begun one, as Begin does. A plan
+	// that finds nothing to do marks the change done. ErrBusy, ErrNotFound.
+	Promote(ctx context.Context, op string, lease time.Duration, plan Plan) (Begun, error)
+	// Due lists keys whose DueAt is at or before now and that are not held.
+	Due(ctx context.Context, now time.Time, limit int) ([]string, error)
+	// Rechecks lists abandoned changes whose recheck time has come, and
+	// Rechecked forgets it.
+	Rechecks(ctx context.Context, now time.Time, limit int) ([]Change, error)
+	Rechecked(ctx context.Context, op string) error
+
+	// Replay reads what is stored under the hash. ErrNotFound.
+	Replay(ctx context.Context, hash []byte) (Replay, error)
+	// Events reads the audit.
+	Events(ctx context.Context, q EventQuery) ([]Event, error)
+	// Prune erases replays (with their salts) and finished changes older than
+	// their cut-offs.
+	Prune(ctx context.Context, replaysBefore, changesBefore time.Time) error
+}
+
+// Query selects and orders keys. Zero members do not select.
+type Query struct {
+	Owners        []string // bounds of the caller
+	Owner         string
+	Kind          Kind
+	Status        Status
+	Environment   Environment
+	AuthMethod    AuthMethod
+	Scope         string
+	LabelKey      string // with LabelValue
+	LabelValue    string
+	ExpiresBefore time.Time
+	RootID        string
+	IDPrefix      string   // of the id
+	Words         []string // each must begin a word of name, description, id, owner or labels; from SearchWords
+	Sort          SortField
+	Descending    bool
+	After         *Position // exclusive
+	Limit         int
+	Now           time.Time // for the derived status
+	Count         bool      // also count all matches
+}
+
+// SortField orders a list; ties are broken by id in the same direction.
+type SortField string
+
+const (
+	SortCreatedAt SortField = "created_at"
+	SortUpdatedAt SortField = "updated_at"
+	SortExpiresAt SortField = "expires_at" // keys that never expire come last, ascending
+	SortName      SortField = "name"       // by Unicode code point of the lower-cased name
+)
+
+// Position is a place in an ordered list: the sort value of the last row seen
+// (Unix seconds for times, NoExpiry for never) and its id.
+type Position struct {
+	Number int64
+	Text   string
+	ID     string
+}
+
+// NoExpiry is the sort value of a key that never expires.
+const NoExpiry = int64(1) << 60
+
+// PositionOf returns where the definition stands in a list ordered by f.
+func PositionOf(d Definition, f SortField) Position {
+	p := Position{ID: d.ID}
+	switch f {
+	case SortName:
+		p.Text = SortKey(d.Name)
+	case SortUpdatedAt:
+		p.Number = d.UpdatedAt.Unix()
+	case SortExpiresAt:
+		p.Number = NoExpiry
+		if d.ExpiresAt != nil {
+			p.Number = d.ExpiresAt.Unix()
+		}
+	default:
+		p.Number = d.CreatedAt.Unix()
+	}
+	return p
+}
+
+// EventQuery selects events.
+type EventQuery struct {
+	Owners     []string // bounds of the caller
+	Kind       Kind     // "" for all
+	KeyID      string   // only this key's; "" for all
+	After      int64    // ids greater than this, ascending
+	Before     int64    // with Descending: ids less than this; 0: from the newest
+	Descending bool
+	Limit      int
+}
+
+// ClientWrite is everything hydra needs to project a definition onto a client.
+type ClientWrite struct {
+	Definition Definition
+	PublicKeys []PublicKey // those that may authenticate now
+	Open       bool        // may Hydra issue tokens
+	Op         string
+	Ledger     string // installation id
+	Secret     Secret // zero: keep what Hydra has
+}
+
+// ClientState is what a read of the client tells about who wrote it last.
+type ClientState struct {
+	Ledger   string // "" if it does not carry our marker
+	Op       string
+	Revision int64
+}
+
+// Clients is Hydra's admin API as keys need it. Every call has a deadline of
+// its own. Errors: ErrNotFound; ErrClientExists; otherwise *Error of kind
+// ErrUnavailable (reachable again later) or ErrInternal (Hydra refused what we
+// sent) whose cause matches ErrNotSent or ErrOutcomeUnknown.
+type Clients interface {
+	// Create is one POST. ErrClientExists.
+	Create(ctx context.Context, w ClientWrite) error
+	// Put is one PUT of the whole client. ErrNotFound.
+	Put(ctx context.Context, w ClientWrite) error
+	// State reads the marker. ErrNotFound.
+	State(ctx context.Context, id string) (ClientState, error)
+	// Delete removes the client; its tokens die with it. Absent is success.
+	Delete(ctx context.Context, id string) error
+	// RevokeTokens ends every outstanding token of the client.
+	RevokeTokens(ctx context.Context, id string) error
+	// Ready asks /health/ready (cached for a moment). ErrUnavailable.
+	Ready(ctx context.Context) error
+	// Capabilities probes what this Hydra can do, without side effects.
+	Capabilities(ctx context.Context) (HydraCapabilities, error)
+}
+
+// HydraCapabilities is what a Hydra can do, found by probing, never by version.
+type HydraCapabilities struct {
+	NativeRotation bool   `json:"native_rotation" doc:"Hydra itself keeps rotated secrets valid"`
+	Version        string `json:"version" doc:"as Hydra reports it; builds from source say master"`
+}
+
+// Tokens looks up access tokens of management keys.
+type Tokens interface {
+	// Introspect answers what Hydra says of an access token (RFC 7662).
+	// ErrUnauthenticated if it is not active, ErrUnavailable if that cannot be
+	// known now. While Hydra is not ready a token seen before is answered from
+	// memory until it expires.
+	Introspect(ctx context.Context, token string) (TokenInfo, error)
+}
+
+// TokenInfo is what is known of an active access token.
+type TokenInfo struct {
+	ClientID  string
+	Scopes    []string
+	Audiences []string
+	ExpiresAt time.Time
+}
