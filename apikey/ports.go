@@ -104,8 +104,9 @@ type Ledger interface {
 	// Ping reports whether the database answers.
 	Ping(ctx context.Context) error
 
-	// Key reads one record. ErrNotFound.
-	Key(ctx context.Context, id string) (Record, error)
+	// Key reads one record that lies within v. ErrNotFound, by the same query,
+	// if there is none or it lies outside.
+	Key(ctx context.Context, id string, v View) (Record, error)
 	// Keys reads one page in the order asked for. Count -1 unless q.Count.
 	Keys(ctx context.Context, q Query) (records []Record, count int, err error)
 
@@ -148,6 +149,11 @@ type Ledger interface {
 	// Prune erases replays (with their salts) and finished changes older than
 	// their cut-offs.
 	Prune(ctx context.Context, replaysBefore, changesBefore time.Time) error
+}
+
+// View bounds what a read may find. The zero View finds every key.
+type View struct {
+	Owners []string // keys of these owners only; empty: all
 }
 
 // Query selects and orders keys. Zero members do not select.

@@ -1,0 +1,284 @@
+package apikey
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"time"
+)
+
+// intent is a change as an operation wants it.
+type intent struct {
+	action Action
+	id     string
+	order  Order
+	secret Secret  // for create
+	replay *Replay // nil without an Idempotency-Key
+	actor  Caller
+	// plan makes the new definition of the old one; unchanged: there is nothing
+	// to do. It must set everything but Revision and UpdatedAt.
+	plan func(r Record, found bool, now time.Time) (target Definition, unchanged bool, err error)
+}
+
+// outcome is how a change came out.
+type outcome struct {
+	record    Record
+	unchanged bool
+	pending   bool
+}
+
+// change runs an intent from T1 to T2. A caller that goes away does not stop it
+// half way. Narrowing changes are accepted while Hydra is down.
+func (s *Service) change(ctx context.Context, in intent) (outcome, error) {
+	if !in.action.Narrows() && in.action != ActionDelete {
+		if err := s.clients.Ready(ctx); err != nil {
+			return outcome{}, unavailable("Hydra is not ready; nothing was changed", err)
+		}
+	}
+	begun, err := s.begin(ctx, in)
+	if err != nil {
+		return outcome{}, err
+	}
+	if begun.Unchanged {
+		return outcome{record: begun.Record, unchanged: true}, nil
+	}
+	if begun.Change.State == ChangeQueued {
+		begun, err = s.awaitTurn(ctx, begun, in)
+		if err != nil || begun.Unchanged {
+			return outcome{record: begun.Record, unchanged: begun.Unchanged}, err
+		}
+		if begun.Change.State == ChangeQueued {
+			return outcome{record: begun.Record, pending: true}, nil
+		}
+	}
+	work, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.ChangeTimeout)
+	defer cancel()
+	return s.carry(work, carriage{change: begun.Change, before: begun.Record, secret: in.secret})
+}
+
+// begin is T1. Another change of the same key is waited for, briefly.
+func (s *Service) begin(ctx context.Context, in intent) (Begun, error) {
+	b := Begin{
+		Change: Change{Op: rand.Text(), KeyID: in.id, Action: in.action, Order: in.order, At: s.now(), Actor: in.actor, Replay: in.replay},
+		Lease:  s.cfg.Lease,
+		Wait:   in.action.Narrows(),
+		Plan:   s.planOf(in),
+	}
+	for until := time.Now().Add(busyWait); ; {
+		begun, err := s.ledger.Begin(ctx, b)
+		if !errors.Is(err, ErrBusy) {
+			return begun, err
+		}
+		if time.Now().After(until) {
+			return begun, &Error{Kind: ErrBusy, Detail: "another change of this key is under way", RetryAfter: retryAfter}
+		}
+		if err := pause(ctx, pollEvery); err != nil {
+			return begun, err
+		}
+	}
+}
+
+// planOf wraps an operation's plan with what all have in common.
+func (s *Service) planOf(in intent) Plan {
+	return func(r Record, found bool) (Planned, error) {
+		now := s.now()
+		target, unchanged, err := in.plan(r, found, now)
+		if err != nil {
+			return Planned{}, err
+		}
+		if in.action == ActionConverge || in.action == ActionRevokeTokens {
+			return Planned{Target: r.Definition, Unchanged: unchanged}, nil
+		}
+		if unchanged {
+			answer, err := s.answer(in.action, r)
+			return Planned{Unchanged: true, Answer: answer}, err
+		}
+		target.Revision = r.Revision + 1
+		target.UpdatedAt = now
+		return Planned{Target: target}, nil
+	}
+}
+
+// awaitTurn waits a while for a queued change's turn and begins it. It returns
+// the change still queued when that takes too long: background work goes on.
+func (s *Service) awaitTurn(ctx context.Context, b Begun, in intent) (Begun, error) {
+	for until := time.Now().Add(queueWait); time.Now().Before(until); {
+		next, err := s.ledger.Promote(ctx, b.Change.Op, s.cfg.Lease, s.planOf(in))
+		switch {
+		case err == nil:
+			return next, nil
+		case errors.Is(err, ErrNotFound): // background work was faster: report what became of it
+			return s.overtaken(ctx, b)
+		case !errors.Is(err, ErrBusy):
+			return b, err
+		}
+		if pause(ctx, pollEvery) != nil {
+			break
+		}
+	}
+	return b, nil
+}
+
+// overtaken looks at a change that somebody else carries or has carried out.
+func (s *Service) overtaken(ctx context.Context, b Begun) (Begun, error) {
+	r, err := s.ledger.Key(ctx, b.Change.KeyID, View{})
+	if err != nil {
+		return b, err
+	}
+	b.Record = r
+	for _, p := range r.Pending {
+		if p.Op == b.Change.Op {
+			return b, nil // still queued or begun: pending
+		}
+	}
+	b.Unchanged = true
+	return b, nil
+}
+
+// carriage is a begun change on its way to T2.
+type carriage struct {
+	change     Change
+	before     Record
+	secret     Secret
+	recovering bool // an earlier attempt may have reached Hydra
+}
+
+// carry calls Hydra and finishes, or undoes, a begun change.
+func (s *Service) carry(ctx context.Context, c carriage) (outcome, error) {
+	at := s.now()
+	up, err := s.apply(ctx, c, at)
+	if errors.Is(err, ErrOutcomeUnknown) {
+		up, err = s.lookUp(ctx, c, up, at, err)
+	}
+	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrDrifted) {
+		up, err = s.drifted(c, up)
+	}
+	if err != nil {
+		return s.fall(ctx, c, err)
+	}
+	if up.SweepAt.After(c.before.SweepAt) { // counted from the end of the calls
+		up.SweepAt = s.now().Add(sweepAfter)
+		up.DueAt = nextDue(c.change.Target, up, at)
+	}
+	return s.finish(ctx, c, up, at)
+}
+
+// apply does at Hydra what the change asks for, with calls that may be
+// repeated, and returns the upkeep that follows.
+func (s *Service) apply(ctx context.Context, c carriage, at time.Time) (Upkeep, error) {
+	ch := c.change
+	up := upkeepAfter(c.before, ch, at)
+	switch ch.Action {
+	case ActionDelete:
+		return up, nil
+	case ActionRevoke:
+		return up, s.clients.Delete(ctx, ch.KeyID)
+	case ActionRevokeTokens:
+		return up, s.clients.RevokeTokens(ctx, ch.KeyID)
+	case ActionCreate:
+		return up, s.createClient(ctx, s.write(c, up, at))
+	}
+	if err := s.clients.Put(ctx, s.write(c, up, at)); err != nil {
+		return up, err
+	}
+	return up, s.sweep(ctx, c, up)
+}
+
+// sweep ends the outstanding tokens of a key that this change closes, or that
+// was closed a moment ago: a token request in flight outlives the first sweep.
+func (s *Service) sweep(ctx context.Context, c carriage, up Upkeep) error {
+	if up.Open || !closes(c.before, c.change) && c.before.SweepAt.IsZero() {
+		return nil
+	}
+	return s.clients.RevokeTokens(ctx, c.change.KeyID)
+}
+
+// closes reports whether the change takes an open key's tokens away, given that
+// its target is closed.
+func closes(before Record, ch Change) bool { return before.Open || ch.Action == ActionDisable }
+
+func (s *Service) write(c carriage, up Upkeep, at time.Time) ClientWrite {
+	return ClientWrite{Definition: c.change.Target, PublicKeys: c.change.Target.LivePublicKeys(at), Open: up.Open,
+		Op: c.change.Op, Ledger: s.ledger.Installation(), Secret: c.secret}
+}
+
+// createClient makes the client. One that exists already and carries our mark
+// is what a request made that was given up; it is written anew.
+func (s *Service) createClient(ctx context.Context, w ClientWrite) error {
+	err := s.clients.Create(ctx, w)
+	if !errors.Is(err, ErrClientExists) {
+		return err
+	}
+	state, err := s.clients.State(ctx, w.Definition.ID)
+	if err != nil {
+		return err
+	}
+	if state.Ledger != w.Ledger {
+		return &Error{Kind: ErrInternal, Detail: "Hydra has a client of this id that is not ours", Cause: ErrNotSent}
+	}
+	return s.clients.Put(ctx, w)
+}
+
+// upkeepAfter is the upkeep once the change is applied at at.
+func upkeepAfter(before Record, ch Change, at time.Time) Upkeep {
+	up := before.Upkeep
+	target := ch.Target
+	up.Open = target.OpenAt(at)
+	switch {
+	case ch.Action == ActionRevokeTokens, ch.Action == ActionDelete:
+	default:
+		up.Op = ch.Op
+	}
+	switch {
+	case ch.Action == ActionRevoke:
+		up = Upkeep{Op: ch.Op, TokensEndBy: up.TokensEndBy}
+	case up.Open:
+		up.SweepAt = time.Time{}
+	case closes(before, ch):
+		up.SweepAt = at.Add(sweepAfter)
+	case !at.Before(up.SweepAt):
+		up.SweepAt = time.Time{} // this change is the second sweep
+	}
+	if !at.Before(up.ConfirmAt) {
+		up.ConfirmAt = time.Time{} // this change writes the client anew
+	}
+	if before.ID != "" && before.Token != target.Token {
+		up.TokensEndBy = later(up.TokensEndBy, at.Add(time.Duration(before.Token.Lifetime)))
+	}
+	up.DueAt = nextDue(target, up, at)
+	return up
+}
+
+// nextDue is the next moment after at when something must be done for the key.
+func nextDue(d Definition, up Upkeep, at time.Time) time.Time {
+	if d.RevokedAt != nil {
+		return time.Time{}
+	}
+	next := time.Time{}
+	consider := func(t time.Time) {
+		if !t.IsZero() && (next.IsZero() || t.Before(next)) {
+			next = t
+		}
+	}
+	ahead := func(t *time.Time) {
+		if t != nil && t.After(at) {
+			consider(*t)
+		}
+	}
+	consider(up.SweepAt)
+	consider(up.ConfirmAt)
+	ahead(d.ExpiresAt)
+	ahead(d.EndsAt)
+	ahead(d.DisabledUntil)
+	for _, p := range d.PublicKeys {
+		ahead(p.ExpiresAt)
+	}
+	return next
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}

@@ -1,0 +1,52 @@
+package apikey
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// converge brings Hydra in line with a key's definition at this moment: it is
+// how expiry, the end of a pause, of a public key and of the first seconds
+// after a disable take effect, and how a lost answer is looked up again. It
+// takes the key's lock like every writer.
+func (s *Service) converge(ctx context.Context, id string) error {
+	r, err := s.ledger.Key(ctx, id, View{})
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	in := intent{action: dueAction(r, s.now()), id: id, actor: System("converge")}
+	in.plan = func(r Record, found bool, now time.Time) (Definition, bool, error) {
+		d := r.Definition
+		if !found || d.RevokedAt != nil || dueAction(r, now) != in.action {
+			return d, true, nil // somebody else was here first; the next turn sees what is left
+		}
+		if in.action == ActionEnable {
+			d.DisabledAt, d.DisabledUntil = nil, nil
+		}
+		return d, false, nil
+	}
+	_, err = s.change(ctx, in)
+	return err
+}
+
+// dueAction is what the clock has done to a key since its last change, as the
+// event will name it.
+func dueAction(r Record, now time.Time) Action {
+	switch {
+	case r.Open && (ended(r.ExpiresAt, now) || ended(r.EndsAt, now)):
+		return ActionExpire
+	case ended(r.DisabledUntil, now):
+		return ActionEnable
+	}
+	for _, p := range r.PublicKeys {
+		// DueAt is never later than the first end not yet acted on.
+		if p.ExpiresAt != nil && !p.ExpiresAt.Before(r.DueAt) && ended(p.ExpiresAt, now) {
+			return ActionExpirePublicKey
+		}
+	}
+	return ActionConverge
+}

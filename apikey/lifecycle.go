@@ -1,0 +1,169 @@
+package apikey
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+)
+
+// Disable implements [API].
+func (s *Service) Disable(ctx context.Context, id string, p DisableParams) (Result, error) {
+	return s.act(ctx, ActionDisable, id, p, p.IdempotencyKey, Order{Until: p.Until}, func(v *validation, now time.Time) {
+		v.future("#/until", p.Until, now)
+	})
+}
+
+// Enable implements [API].
+func (s *Service) Enable(ctx context.Context, id string, p ActionParams) (Result, error) {
+	return s.act(ctx, ActionEnable, id, p, p.IdempotencyKey, Order{}, nil)
+}
+
+// Revoke implements [API].
+func (s *Service) Revoke(ctx context.Context, id string, p RevokeParams) (Result, error) {
+	if p.Reason == "" {
+		p.Reason = Unspecified
+	}
+	order := Order{Reason: p.Reason, Description: p.Description}
+	return s.act(ctx, ActionRevoke, id, p, p.IdempotencyKey, order, func(v *validation, _ time.Time) {
+		switch p.Reason {
+		case KeyCompromise, Superseded, CessationOfOperation, PrivilegeWithdrawn, Unspecified:
+		default:
+			v.add("#/reason", "invalid", "must be key_compromise, superseded, cessation_of_operation, privilege_withdrawn or unspecified", "")
+		}
+		v.text("#/description", p.Description, 0, maxDescription, "\n")
+	})
+}
+
+// RevokeTokens implements [API].
+func (s *Service) RevokeTokens(ctx context.Context, id string, p ActionParams) (Result, error) {
+	return s.act(ctx, ActionRevokeTokens, id, p, p.IdempotencyKey, Order{}, nil)
+}
+
+// act runs one of the actions that answer with a [Result].
+func (s *Service) act(ctx context.Context, a Action, id string, body any, header string, o Order, check func(*validation, time.Time)) (Result, error) {
+	c, err := s.allow(ctx, KeysWrite)
+	if err != nil {
+		return Result{}, err
+	}
+	if _, err := s.record(ctx, c, id); err != nil {
+		return Result{}, err
+	}
+	q := request{caller: c, name: string(a), id: id, body: body, header: header}
+	return once(ctx, s, q, s.repeatResult, func(replay *Replay) (Result, error) {
+		v := &validation{}
+		v.idempotencyKey(header)
+		if check != nil {
+			check(v, s.now())
+		}
+		if err := v.err(); err != nil {
+			return Result{}, err
+		}
+		if replay != nil {
+			replay.KeyID = id
+		}
+		out, err := s.change(ctx, intent{action: a, id: id, order: o, replay: replay, actor: c, plan: planFor(a, o, c)})
+		if err != nil {
+			return Result{}, err
+		}
+		return s.result(a, out.record, out.pending), nil
+	})
+}
+
+// planFor is what an action makes of a key. It is a function of what a queued
+// change remembers, so that background work can carry it out as well.
+func planFor(a Action, o Order, c Caller) func(Record, bool, time.Time) (Definition, bool, error) {
+	return func(r Record, found bool, now time.Time) (d Definition, unchanged bool, err error) {
+		d = r.Definition
+		if a == ActionRevoke && found && visible(c, d) && d.RevokedAt != nil {
+			return d, true, nil
+		}
+		if err := standing(c, r, found); err != nil {
+			return d, false, err
+		}
+		switch a {
+		case ActionDisable:
+			until := o.Until
+			if until != nil {
+				t := until.UTC().Truncate(time.Second)
+				until = &t
+			}
+			if r.StatusAt(now) == StatusDisabled && sameTime(until, d.DisabledUntil) {
+				return d, true, nil
+			}
+			if d.DisabledAt == nil || r.StatusAt(now) != StatusDisabled {
+				d.DisabledAt = &now
+			}
+			d.DisabledUntil = until
+		case ActionEnable:
+			if ended(d.ExpiresAt, now) || ended(d.EndsAt, now) {
+				return d, false, fail(ErrExpired, "the key has expired; set a later expires_at instead")
+			}
+			unchanged = d.DisabledAt == nil
+			d.DisabledAt, d.DisabledUntil = nil, nil
+		case ActionRevoke:
+			d.RevokedAt, d.RevocationReason, d.RevocationDescription = &now, o.Reason, o.Description
+		}
+		return d, unchanged, nil
+	}
+}
+
+// result shows the key after an action, and when access ends.
+func (s *Service) result(a Action, r Record, pending bool) Result {
+	now := s.now()
+	res := Result{Key: r.Key(now), Pending: pending}
+	if a == ActionEnable {
+		return res
+	}
+	res.AccessEndsAt = &AccessEnds{}
+	if pending {
+		return res
+	}
+	introspected := later(now, r.SweepAt)
+	offline := introspected
+	if r.Token.Format == JWT {
+		offline = later(offline, now.Add(time.Duration(r.Token.Lifetime)))
+	}
+	offline = later(offline, r.TokensEndBy)
+	res.AccessEndsAt = &AccessEnds{Introspected: &introspected, Offline: &offline}
+	return res
+}
+
+// repeatResult answers an action again. One that still waits for Hydra is
+// pending again.
+func (s *Service) repeatResult(ctx context.Context, q request, r Replay) (Result, error) {
+	if r.Answer == nil {
+		rec, err := s.record(ctx, q.caller, q.id)
+		if err != nil {
+			return Result{}, err
+		}
+		return s.result(r.Action, rec, true), nil
+	}
+	var res Result
+	if err := json.Unmarshal(r.Answer, &res); err != nil {
+		return Result{}, &Error{Kind: ErrInternal, Cause: err}
+	}
+	return res, nil
+}
+
+// Delete implements [API].
+func (s *Service) Delete(ctx context.Context, id string) error {
+	c, err := s.allow(ctx, KeysWrite)
+	if err != nil {
+		return err
+	}
+	if _, err := s.record(ctx, c, id); err != nil {
+		return err
+	}
+	_, err = s.change(ctx, intent{action: ActionDelete, id: id, actor: c,
+		plan: func(r Record, found bool, _ time.Time) (Definition, bool, error) {
+			if err := standing(c, r, found); !errors.Is(err, ErrRevoked) {
+				if err == nil {
+					err = fail(ErrNotRevoked, "only a revoked key can be deleted; revoke it first")
+				}
+				return r.Definition, false, err
+			}
+			return r.Definition, false, nil
+		}})
+	return err
+}

@@ -1,0 +1,239 @@
+package apikey
+
+import (
+	"cmp"
+	"context"
+	"crypto/hmac"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+const defaultPage = 50
+
+// List implements [API].
+func (s *Service) List(ctx context.Context, p ListParams) (Page[Key], error) {
+	c, err := s.allow(ctx, KeysRead)
+	if err != nil {
+		return Page[Key]{}, err
+	}
+	q, err := s.query(p, c)
+	if err != nil {
+		return Page[Key]{}, err
+	}
+	limit := q.Limit
+	q.Limit++ // one more tells whether there is a next page
+	records, count, err := s.ledger.Keys(ctx, q)
+	if err != nil {
+		return Page[Key]{}, err
+	}
+	page := Page[Key]{Data: make([]Key, 0, min(len(records), limit))}
+	for _, r := range records[:min(len(records), limit)] {
+		page.Data = append(page.Data, r.Key(q.Now))
+	}
+	if len(records) > limit {
+		page.NextCursor = s.derive.cursor(PositionOf(records[limit-1].Definition, q.Sort), cursorBinding(p, c))
+	}
+	if p.Count {
+		page.Count = &count
+	}
+	return page, nil
+}
+
+// query turns the parameters into what the ledger understands.
+func (s *Service) query(p ListParams, c Caller) (Query, error) {
+	v := &validation{}
+	q := Query{Owners: c.Owners, Owner: p.Owner, Kind: cmp.Or(p.Kind, KindAPI), Status: p.Status, Environment: p.Environment,
+		AuthMethod: p.AuthMethod, Scope: p.Scope, RootID: p.RootID, Now: s.now(), Count: p.Count}
+	oneOf(v, "?kind", q.Kind, KindAPI, KindManagement)
+	oneOf(v, "?status", q.Status, "", StatusActive, StatusDisabled, StatusExpired, StatusRevoked)
+	oneOf(v, "?environment", q.Environment, "", Live, Test)
+	oneOf(v, "?auth_method", q.AuthMethod, "", ClientSecretBasic, ClientSecretPost, PrivateKeyJWT)
+	if q.Kind == KindManagement && !c.May(Admin) {
+		return q, fail(ErrForbidden, "to see management keys needs the right "+string(Admin))
+	}
+	sort, down := strings.CutPrefix(cmp.Or(p.Sort, "-"+string(SortCreatedAt)), "-")
+	q.Sort, q.Descending = SortField(sort), down
+	oneOf(v, "?sort", q.Sort, SortCreatedAt, SortUpdatedAt, SortExpiresAt, SortName)
+	if p.Label != "" {
+		var found bool
+		if q.LabelKey, q.LabelValue, found = strings.Cut(p.Label, ":"); !found || q.LabelKey == "" {
+			v.add("?label", "invalid", "must be name:value", "")
+		}
+	}
+	if p.ExpiresBefore != nil {
+		q.ExpiresBefore = p.ExpiresBefore.UTC()
+	}
+	search(v, &q, p.Q)
+	q.Limit = pageSize(v, p.Limit)
+	if p.Cursor != "" {
+		after, ok := s.derive.position(p.Cursor, cursorBinding(p, c))
+		if !ok {
+			v.add("?cursor", "invalid", "is not a cursor of this list", "start again without it; a cursor goes with the filters, the order and the caller it was given to")
+		}
+		q.After = &after
+	}
+	for name, value := range map[string]string{"?owner": p.Owner, "?scope": p.Scope, "?label": p.Label, "?root_id": p.RootID} {
+		if len(value) > 512 {
+			v.add(name, "too_long", "is longer than 512 bytes", "")
+		}
+	}
+	return q, v.err()
+}
+
+// search reads q: the beginning of an id, or words.
+func search(v *validation, q *Query, text string) {
+	text = strings.TrimSpace(text)
+	if len(text) > 200 {
+		v.add("?q", "too_long", "is longer than 200 bytes", "")
+		return
+	}
+	for _, env := range []Environment{Live, Test} {
+		if strings.HasPrefix(text, "key_"+string(env)+"_") && ValidID(text) {
+			q.IDPrefix = text
+			return
+		}
+	}
+	q.Words = SearchWords(text)
+	if text != "" && len(q.Words) == 0 {
+		v.add("?q", "invalid", "has no letters or digits to search for", "")
+	}
+}
+
+func oneOf[T ~string](v *validation, pointer string, value T, allowed ...T) {
+	if slices.Contains(allowed, value) {
+		return
+	}
+	words := make([]string, 0, len(allowed))
+	for _, a := range allowed {
+		if a != "" {
+			words = append(words, string(a))
+		}
+	}
+	v.add(pointer, "invalid", "must be one of "+strings.Join(words, ", "), "")
+}
+
+func pageSize(v *validation, n int) int {
+	if n < 0 || n > limits.PageSize {
+		v.add("?limit", "out_of_range", "must be 1 to "+itoa(limits.PageSize), "")
+	}
+	return cmp.Or(n, defaultPage)
+}
+
+// cursorBinding is what a cursor goes with: it is refused elsewhere.
+func cursorBinding(p ListParams, c Caller) string {
+	p.Cursor, p.Limit, p.Count = "", 0, false
+	raw, err := json.Marshal(struct {
+		P      ListParams
+		Owners []string
+	}{p, c.Owners})
+	if err != nil {
+		return ""
+	}
+	return string(raw)
+}
+
+// cursor encodes a position, authenticated together with what it is bound to.
+func (d deriver) cursor(p Position, binding string) string {
+	raw, err := json.Marshal(p)
+	if err != nil {
+		return ""
+	}
+	tag := mac(d.secrets[d.current], "cursor", string(raw), binding)[:16]
+	return base64.RawURLEncoding.EncodeToString(append(tag, raw...))
+}
+
+func (d deriver) position(cursor, binding string) (Position, bool) {
+	var p Position
+	raw, err := base64.RawURLEncoding.DecodeString(cursor)
+	if err != nil || len(raw) < 16 || len(raw) > 1024 {
+		return p, false
+	}
+	for _, id := range d.order {
+		if hmac.Equal(raw[:16], mac(d.secrets[id], "cursor", string(raw[16:]), binding)[:16]) {
+			return p, json.Unmarshal(raw[16:], &p) == nil
+		}
+	}
+	return p, false
+}
+
+// KeyEvents implements [API]. Events outlive the key's record.
+func (s *Service) KeyEvents(ctx context.Context, id string, p PageParams) (Page[Event], error) {
+	c, err := s.allow(ctx, AuditRead)
+	if err != nil {
+		return Page[Event]{}, err
+	}
+	_, known := s.record(ctx, c, id)
+	if known != nil && !errors.Is(known, ErrNotFound) {
+		return Page[Event]{}, known
+	}
+	v := &validation{}
+	q := s.eventQuery(c, pageSize(v, p.Limit))
+	q.KeyID, q.Descending = id, true
+	if p.Cursor != "" {
+		q.Before, err = strconv.ParseInt(p.Cursor, 10, 64)
+		if err != nil || q.Before < 1 {
+			v.add("?cursor", "invalid", "is not a cursor of this list", "start again without it")
+		}
+	}
+	if err := v.err(); err != nil {
+		return Page[Event]{}, err
+	}
+	page, err := s.events(ctx, q)
+	if err == nil && known != nil && len(page.Data) == 0 && p.Cursor == "" {
+		return page, known
+	}
+	return page, err
+}
+
+// Events implements [API].
+func (s *Service) Events(ctx context.Context, p FeedParams) (Page[Event], error) {
+	c, err := s.allow(ctx, AuditRead)
+	if err != nil {
+		return Page[Event]{}, err
+	}
+	v := &validation{}
+	q := s.eventQuery(c, pageSize(v, p.Limit))
+	if q.After = p.After; p.After < 0 {
+		v.add("?after", "invalid", "must be the id of an event, or 0", "")
+	}
+	if err := v.err(); err != nil {
+		return Page[Event]{}, err
+	}
+	page, err := s.events(ctx, q)
+	if err == nil && page.NextCursor == "" {
+		page.NextCursor = strconv.FormatInt(p.After, 10)
+		if n := len(page.Data); n > 0 {
+			page.NextCursor = strconv.FormatInt(page.Data[n-1].ID, 10)
+		}
+	}
+	return page, err
+}
+
+func (s *Service) eventQuery(c Caller, limit int) EventQuery {
+	q := EventQuery{Owners: c.Owners, Limit: limit, Kind: KindAPI}
+	if c.May(Admin) {
+		q.Kind = ""
+	}
+	return q
+}
+
+func (s *Service) events(ctx context.Context, q EventQuery) (Page[Event], error) {
+	limit := q.Limit
+	q.Limit++
+	list, err := s.ledger.Events(ctx, q)
+	if err != nil {
+		return Page[Event]{}, err
+	}
+	page := Page[Event]{Data: list[:min(len(list), limit):min(len(list), limit)]}
+	if len(list) > limit {
+		page.NextCursor = strconv.FormatInt(list[limit-1].ID, 10)
+	}
+	if page.Data == nil {
+		page.Data = []Event{}
+	}
+	return page, nil
+}

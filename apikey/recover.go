@@ -1,0 +1,186 @@
+package apikey
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+)
+
+// Run does the background work until ctx ends: queued and interrupted changes,
+// what is due by the clock, second looks, and pruning. Run it once per process;
+// several processes on one ledger share the work.
+func (s *Service) Run(ctx context.Context) {
+	tick := time.NewTicker(turnEvery)
+	defer tick.Stop()
+	var pruned time.Time
+	for {
+		if err := s.Turn(ctx); err != nil && ctx.Err() == nil {
+			s.log.Warn("background work is held up", "error", err)
+		}
+		if now := s.now(); now.Sub(pruned) >= 10*time.Minute {
+			if err := s.Prune(ctx); err != nil && ctx.Err() == nil {
+				s.log.Warn("pruning failed", "error", err)
+			} else {
+				pruned = now
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// Prune erases what is kept for repeating answers once its day is over, and
+// finished changes after a week.
+func (s *Service) Prune(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	return s.ledger.Prune(ctx, s.now().Add(-replaysKept), s.now().Add(-changesKept))
+}
+
+// Turn does all background work that is waiting now. While Hydra is not ready
+// it does nothing: every step needs it.
+func (s *Service) Turn(ctx context.Context) error {
+	if s.clients.Ready(ctx) != nil {
+		return nil
+	}
+	read, cancel := context.WithTimeout(ctx, finishTimeout)
+	defer cancel()
+	stale, err1 := s.ledger.Stale(read, turnBatch)
+	queued, err2 := s.ledger.Queued(read, turnBatch)
+	due, err3 := s.ledger.Due(read, s.now(), turnBatch)
+	rechecks, err4 := s.ledger.Rechecks(read, s.now(), turnBatch)
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
+		return err
+	}
+	var work []func() error
+	for _, ch := range stale {
+		work = append(work, func() error { return s.resume(ctx, ch) })
+	}
+	for _, ch := range queued {
+		work = append(work, func() error { return s.promote(ctx, ch) })
+	}
+	for _, id := range due {
+		work = append(work, func() error { return s.converge(ctx, id) })
+	}
+	for _, ch := range rechecks {
+		work = append(work, func() error { return s.recheck(ctx, ch) })
+	}
+	return together(work)
+}
+
+// together runs the work with bounded concurrency and joins what failed;
+// another process being faster is no failure.
+func together(work []func() error) error {
+	var (
+		wg   sync.WaitGroup
+		mu   sync.Mutex
+		errs []error
+		slot = make(chan struct{}, turnAtOnce)
+	)
+	for _, w := range work {
+		slot <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slot }()
+			if err := w(); err != nil && !errors.Is(err, ErrBusy) && !errors.Is(err, ErrNotFound) {
+				mu.Lock()
+				errs = append(errs, err)
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs[:min(len(errs), 3)]...)
+}
+
+// resume brings a change to its end whose process died or gave up. A create is
+// undone, because its answer, with the secret, never left; a repetition with
+// the same Idempotency-Key makes the same key again. Everything else is applied
+// again: the requests are idempotent.
+func (s *Service) resume(ctx context.Context, ch Change) error {
+	mine, err := s.ledger.Take(ctx, ch.Op, s.cfg.Lease)
+	if err != nil || !mine {
+		return err
+	}
+	ch.Attempt++
+	work, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.ChangeTimeout)
+	defer cancel()
+	if ch.Action == ActionCreate {
+		if err := s.undoCreate(work, ch); err != nil {
+			return errors.Join(err, s.ledger.Release(work, ch.Op, time.Second))
+		}
+		s.log.Warn("interrupted create undone", "key", ch.KeyID, "change", ch.Op)
+		return s.ledger.Abandon(work, ch.Op, s.now().Add(confirmAfter))
+	}
+	r, err := s.ledger.Key(work, ch.KeyID, View{})
+	if err != nil {
+		return err
+	}
+	s.log.Warn("interrupted change taken up", "key", ch.KeyID, "action", ch.Action, "change", ch.Op, "attempt", ch.Attempt)
+	_, err = s.carry(work, carriage{change: ch, before: r, recovering: true})
+	return err
+}
+
+// undoCreate removes the client that this very change made, and no other.
+func (s *Service) undoCreate(ctx context.Context, ch Change) error {
+	state, err := s.clients.State(ctx, ch.KeyID)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	case state.Ledger != s.ledger.Installation() || state.Op != ch.Op:
+		return nil
+	}
+	return s.clients.Delete(ctx, ch.KeyID)
+}
+
+// promote begins a queued change whose key has become free.
+func (s *Service) promote(ctx context.Context, ch Change) error {
+	in := intent{action: ch.Action, id: ch.KeyID, order: ch.Order, actor: ch.Actor}
+	in.actor.Rights = []Right{Admin} // its rights were asked when it was accepted
+	in.plan = planFor(ch.Action, ch.Order, in.actor)
+	begun, err := s.ledger.Promote(ctx, ch.Op, s.cfg.Lease, s.planOf(in))
+	switch {
+	case errors.Is(err, ErrRevoked), errors.Is(err, ErrNotFound):
+		return s.ledger.Abandon(ctx, ch.Op, time.Time{}) // ended meanwhile: nothing left to narrow
+	case err != nil || begun.Unchanged:
+		return err
+	}
+	work, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.ChangeTimeout)
+	defer cancel()
+	_, err = s.carry(work, carriage{change: begun.Change, before: begun.Record, recovering: true})
+	return err
+}
+
+// recheck looks once more after a change that was given up while one of its
+// requests may have been on its way, and undoes what that request did.
+func (s *Service) recheck(ctx context.Context, ch Change) error {
+	work, cancel := context.WithTimeout(ctx, s.cfg.ChangeTimeout)
+	defer cancel()
+	state, err := s.clients.State(work, ch.KeyID)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	if err == nil && state.Ledger == s.ledger.Installation() && state.Op == ch.Op {
+		s.log.Warn("a request arrived late; undoing it", "key", ch.KeyID, "action", ch.Action, "change", ch.Op)
+		if err := s.undoLate(work, ch); err != nil {
+			return err
+		}
+	}
+	return s.ledger.Rechecked(work, ch.Op)
+}
+
+func (s *Service) undoLate(ctx context.Context, ch Change) error {
+	if ch.Action == ActionCreate {
+		return s.clients.Delete(ctx, ch.KeyID)
+	}
+	_, err := s.change(ctx, intent{action: ActionConverge, id: ch.KeyID, actor: System("converge"),
+		plan: func(r Record, found bool, _ time.Time) (Definition, bool, error) {
+			return r.Definition, !found || r.RevokedAt != nil, nil
+		}})
+	return err
+}

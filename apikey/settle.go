@@ -1,0 +1,176 @@
+package apikey
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"reflect"
+	"time"
+)
+
+// lookUp finds out what became of calls whose answer was lost. On success the
+// key is read back once more later, because a request that is still on its way
+// may arrive after a newer one.
+func (s *Service) lookUp(ctx context.Context, c carriage, up Upkeep, at time.Time, lost error) (Upkeep, error) {
+	up.ConfirmAt = at.Add(confirmAfter)
+	up.DueAt = nextDue(c.change.Target, up, at)
+	switch c.change.Action {
+	case ActionRevoke: // idempotent: say it again, later
+		return up, lost
+	case ActionRevokeTokens:
+		return up, lost
+	}
+	state, err := s.clients.State(ctx, c.change.KeyID)
+	switch {
+	case err == nil && state.Op == c.change.Op:
+		return up, s.sweep(ctx, c, up)
+	case err == nil, errors.Is(err, ErrNotFound) && c.change.Action == ActionCreate:
+		return up, unavailable("Hydra did not take the change; nothing was changed", errLateArrival)
+	case errors.Is(err, ErrNotFound):
+		return up, err
+	}
+	return up, lost
+}
+
+// errLateArrival: the change did not land, but a request of it may still be on
+// its way.
+var errLateArrival = errors.Join(ErrNotSent, errors.New("may arrive late"))
+
+// drifted decides about a change whose client is no longer in Hydra. What ends
+// or pauses a key has nothing left to do; nothing else can be done.
+func (s *Service) drifted(c carriage, up Upkeep) (Upkeep, error) {
+	if !c.change.Action.Narrows() && c.change.Action != ActionExpire && c.change.Action != ActionConverge {
+		return up, &Error{Kind: ErrDrifted, Detail: "Hydra no longer has the client of this key; revoke the key and make another", Cause: ErrNotSent}
+	}
+	s.log.Error("client is missing in hydra", "key", c.change.KeyID)
+	up.Open, up.Drifted, up.SweepAt, up.ConfirmAt = false, true, time.Time{}, time.Time{}
+	up.DueAt = time.Time{}
+	return up, nil
+}
+
+// fall ends a change that Hydra did not take: given up if it surely did not
+// happen, else left to recovery. A narrowing change is never given up for an
+// outage: it counts already.
+func (s *Service) fall(ctx context.Context, c carriage, cause error) (outcome, error) {
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
+	defer cancel()
+	refused := errors.Is(cause, ErrNotSent)
+	outage := errors.Is(cause, ErrUnavailable)
+	switch {
+	case c.change.Action.Narrows(), c.recovering && outage, !refused:
+		wait := min(time.Second<<min(c.change.Attempt, 5), 30*time.Second)
+		if err := s.ledger.Release(end, c.change.Op, wait); err != nil {
+			s.log.Error("change not released", "key", c.change.KeyID, "change", c.change.Op, "error", err)
+		}
+		s.log.Warn("change is pending", "key", c.change.KeyID, "action", c.change.Action, "change", c.change.Op, "error", cause)
+		if c.change.Action.Narrows() {
+			r := c.before
+			r.Pending = append(r.Pending, PendingChange{c.change.Op, c.change.Action, ChangeBegun})
+			return outcome{record: r, pending: true}, nil
+		}
+		return outcome{}, &Error{Kind: ErrUnavailable, Pending: true, RetryAfter: retryAfter,
+			Detail: "Hydra's answer was lost; the change may still take effect", Cause: cause}
+	}
+	var recheck time.Time
+	if errors.Is(cause, errLateArrival) || c.recovering {
+		recheck = s.now().Add(confirmAfter)
+	}
+	if err := s.ledger.Abandon(end, c.change.Op, recheck); err != nil {
+		s.log.Error("change not abandoned", "key", c.change.KeyID, "change", c.change.Op, "error", err)
+	}
+	if outage {
+		return outcome{}, unavailable("Hydra cannot be reached; nothing was changed", cause)
+	}
+	s.log.Error("hydra refused a change", "key", c.change.KeyID, "action", c.change.Action, "change", c.change.Op, "error", cause)
+	return outcome{}, cause
+}
+
+// finish is T2.
+func (s *Service) finish(ctx context.Context, c carriage, up Upkeep, at time.Time) (outcome, error) {
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
+	defer cancel()
+	after := Record{Definition: c.change.Target, Upkeep: up}
+	f := Finish{Op: c.change.Op, Target: c.change.Target, Upkeep: up, Delete: c.change.Action == ActionDelete}
+	if c.change.Action != ActionConverge {
+		f.Event = eventOf(c.change, c.before.Definition, at)
+	}
+	var err error
+	if f.Answer, err = s.answer(c.change.Action, after); err != nil {
+		return outcome{}, err
+	}
+	if err := s.ledger.Finish(end, f); err != nil {
+		// Recovery brings it to an end; it may have done so already.
+		s.log.Warn("change not recorded", "key", c.change.KeyID, "action", c.change.Action, "change", c.change.Op, "error", err)
+		if c.change.Action.Narrows() {
+			return outcome{record: c.before, pending: true}, nil
+		}
+		return outcome{}, &Error{Kind: ErrUnavailable, Pending: true, RetryAfter: retryAfter,
+			Detail: "the ledger did not answer; the change may still take effect", Cause: err}
+	}
+	if f.Event != nil {
+		s.log.Info("key changed", "action", c.change.Action, "key", c.change.KeyID, "owner", c.change.Target.Owner,
+			"by", c.change.Actor.Principal, "request_id", c.change.Actor.RequestID, "revision", c.change.Target.Revision)
+	}
+	return outcome{record: after}, nil
+}
+
+// eventOf describes the change: the members that differ, before and after.
+func eventOf(ch Change, before Definition, at time.Time) *Event {
+	t := ch.Target
+	e := &Event{At: at, Action: ch.Action, KeyID: ch.KeyID, RootID: t.RootID, Owner: t.Owner, Kind: t.Kind, Revision: t.Revision,
+		ChangeID: ch.Op, Principal: ch.Actor.Principal, Address: ch.Actor.Address, UserAgent: ch.Actor.UserAgent, RequestID: ch.Actor.RequestID,
+		Before: map[string]any{}, After: map[string]any{}}
+	if ch.Action == ActionDelete {
+		e.Before["name"], e.Before["revoked_at"] = t.Name, t.RevokedAt
+		return e
+	}
+	was, is := members(before), members(t)
+	for name, v := range is {
+		if name == "revision" || name == "updated_at" || reflect.DeepEqual(was[name], v) {
+			continue
+		}
+		e.After[name] = v
+		if before.ID != "" {
+			e.Before[name] = was[name]
+		}
+	}
+	return e
+}
+
+// members shows a definition as JSON members.
+func members(d Definition) map[string]any {
+	raw, err := json.Marshal(d)
+	if err != nil {
+		return nil
+	}
+	var m map[string]any
+	if json.Unmarshal(raw, &m) != nil {
+		return nil
+	}
+	return m
+}
+
+// answer is what is kept of the answer to an action, for a repetition of the
+// request: never a secret.
+func (s *Service) answer(a Action, r Record) ([]byte, error) {
+	var v any
+	switch a {
+	case ActionCreate:
+		v = r.Key(s.now())
+	case ActionAddPublicKey:
+		v = r.PublicKeys[len(r.PublicKeys)-1]
+	case ActionDisable, ActionEnable, ActionRevoke, ActionRevokeTokens:
+		v = s.result(a, r, false)
+	default:
+		return nil, nil
+	}
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return nil, &Error{Kind: ErrInternal, Cause: err}
+	}
+	return raw, nil
+}
+
+func unavailable(detail string, cause error) error {
+	return &Error{Kind: ErrUnavailable, Detail: detail, RetryAfter: retryAfter, Cause: cause}
+}
