@@ -78,8 +78,11 @@ func (l *loader) shape() {
 // expectation is huma's message, or our words where huma knows only the type.
 func expectation(path, message string) string {
 	v, _ := varAt(path)
-	if v.Type == "duration" {
+	switch v.Type {
+	case "duration":
 		return "expected " + durationWords
+	case "integer":
+		return "expected integer from " + v.Limits
 	}
 	return strings.ReplaceAll(message, "expected array", "expected list")
 }

@@ -82,8 +82,8 @@ type Keys struct {
 
 // Log says what is logged.
 type Log struct {
-	Level  string `json:"level" preset:"info" enum:"debug,info,warn,error" doc:"Least level that is logged."`
-	Format string `json:"format" preset:"json" enum:"json,text" doc:"Form of the lines."`
+	Level  string `json:"level" preset:"info" enum:"debug,info,warn,error" doc:"Least level that is logged: debug, info, warn or error."`
+	Format string `json:"format" preset:"json" enum:"json,text" doc:"Form of the lines: json or text."`
 }
 
 // Source says where the value of a key came from: "default", "tokenos.yaml:3",

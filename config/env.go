@@ -22,15 +22,16 @@ const testPrefix = "TOKENOS_TEST_"
 // a service whose name begins with "tokenos" (and Docker's old links, which
 // have the same form). Nobody chose them, so nobody should have to remove them.
 // See "Environment variables" in Kubernetes' documentation of services.
-var serviceLink = regexp.MustCompile(`^TOKENOS(_[A-Z0-9_]+)?_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$`)
+var serviceLink = regexp.MustCompile(`^TOKENOS(_[A-Z0-9_]+)?_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$`)
 
-// isForeign reports whether a variable is none of ours. A bare ..._PORT is
-// Kubernetes' only with its form of value: somebody may have meant a key.
+// servicePort matches the one of them that somebody may have meant for a key;
+// it is Kubernetes' only with a URL as its value.
+var servicePort = regexp.MustCompile(`^TOKENOS(_[A-Z0-9_]+)?_PORT$`)
+
+// isForeign reports whether a variable is none of ours.
 func isForeign(name, value string) bool {
-	if slices.Contains(otherVariables, name) || strings.HasPrefix(name, testPrefix) {
-		return true
-	}
-	return serviceLink.MatchString(name) && (!strings.HasSuffix(name, "_PORT") || strings.Contains(value, "://") || strings.Contains(name, "_PORT_"))
+	return slices.Contains(otherVariables, name) || strings.HasPrefix(name, testPrefix) || serviceLink.MatchString(name) ||
+		servicePort.MatchString(name) && strings.Contains(value, "://")
 }
 
 // variable is a variable that sets a key.

@@ -74,32 +74,39 @@ func quote(name string) string {
 }
 
 // suggest returns `; did you mean "x"?` with the known name nearest to name, or
-// "" if none is near: at most a third of the letters may differ. A name that is
-// only the last part of a key ("listen") is near to the first key that ends so.
-//
-// What all of them begin with does not count, else any two would be near.
+// "" if none is near: at most a third of the letters may differ. What all names
+// begin with (prefix) does not count, else any two would be near. A name that is
+// only the last part of others ("listen") is near to those.
 func suggest(name string, known []string, prefix string) string {
 	name = strings.TrimPrefix(name, prefix)
-	if len(name) > 64 {
+	if name == "" || len(name) > 64 {
 		return ""
 	}
-	best, least := "", len(name)/3+1
+	var best []string
+	least := len(name)/3 + 1
 	for _, k := range known {
-		d := distance(strings.ToLower(name), strings.ToLower(strings.TrimPrefix(k, prefix)))
-		if d < least {
-			best, least = k, d
+		if d := distance(strings.ToLower(name), strings.ToLower(strings.TrimPrefix(k, prefix))); d < least {
+			best, least = []string{fmt.Sprintf("%q", k)}, d
 		}
 	}
-	if best == "" {
-		i := slices.IndexFunc(known, func(k string) bool {
-			return name != "" && (strings.HasSuffix(k, "."+name) || strings.HasSuffix(k, "_"+name))
-		})
-		if i < 0 {
-			return ""
-		}
-		best = known[i]
+	if len(best) == 0 {
+		best = endingIn(name, known)
 	}
-	return fmt.Sprintf("; did you mean %q?", best)
+	if len(best) == 0 {
+		return ""
+	}
+	return "; did you mean " + strings.Join(best, " or ") + "?"
+}
+
+// endingIn returns up to three names whose last part is name, quoted.
+func endingIn(name string, known []string) []string {
+	var all []string
+	for _, k := range known {
+		if (strings.HasSuffix(k, "."+name) || strings.HasSuffix(k, "_"+name)) && len(all) < 3 {
+			all = append(all, fmt.Sprintf("%q", k))
+		}
+	}
+	return all
 }
 
 // distance is the optimal string alignment distance in bytes: insertions,

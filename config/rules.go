@@ -7,11 +7,12 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // leaseMargin is what a lease must have beyond the longest change: the
 // transactions before and after the calls to Hydra, with room to spare.
-const leaseMargin = Duration(5e9)
+const leaseMargin = Duration(5 * time.Second)
 
 // rules checks what single values cannot show: meaning, files, and keys that
 // depend on each other. A key that has a problem already is left out.
