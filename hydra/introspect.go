@@ -1,0 +1,170 @@
+package hydra
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/maypok86/otter/v2"
+
+	"github.com/tokenos/tokenos/apikey"
+)
+
+const maxToken = 4096 // characters; a JWT signed with RSA-4096 has about 1100
+
+// tokenForm is b64token (RFC 6750 section 2.1).
+var tokenForm = regexp.MustCompile(`^[A-Za-z0-9._~+/-]+=*$`)
+
+// seen is an active token as Hydra last described it.
+type seen struct {
+	info apikey.TokenInfo
+	at   time.Time
+}
+
+// untilExpiry is how long an entry is kept: a token is good for nothing after
+// its exp, also in an outage.
+func (h *Hydra) untilExpiry(e otter.Entry[[32]byte, seen]) time.Duration {
+	return max(e.Value.info.ExpiresAt.Sub(h.config.Now()), time.Millisecond)
+}
+
+// Introspect implements [apikey.Tokens]. Callers with the same token share one
+// question to Hydra. Nothing but a yes is remembered, under the token's hash.
+func (h *Hydra) Introspect(ctx context.Context, token string) (apikey.TokenInfo, error) {
+	if len(token) > maxToken || !tokenForm.MatchString(token) {
+		return apikey.TokenInfo{}, inactive("the token is not of an access token's form")
+	}
+	key := sha256.Sum256([]byte(token))
+	now := h.config.Now()
+	if s, found := h.tokens.GetIfPresent(key); found && now.Before(s.info.ExpiresAt) {
+		if age := now.Sub(s.at); age >= 0 && age < h.config.TokenFresh {
+			return copied(s.info), nil
+		}
+	}
+	// The question is everybody's: it does not end with the caller who began it.
+	detached := context.WithoutCancel(ctx)
+	answer := h.flights.DoChan("token "+string(key[:]), func() (any, error) { return h.lookUp(detached, token, key) })
+	select {
+	case r := <-answer:
+		info, _ := r.Val.(apikey.TokenInfo)
+		return copied(info), r.Err
+	case <-ctx.Done():
+		return apikey.TokenInfo{}, failure(&call{operation: "introspect"}, apikey.ErrUnavailable, context.Cause(ctx))
+	}
+}
+
+// lookUp asks Hydra. While its database is away Hydra calls every token
+// inactive, so a no counts only if a readiness probe begun after it says yes;
+// a token seen before is asked for once more then, because the database may
+// have been away for just that moment.
+func (h *Hydra) lookUp(ctx context.Context, token string, key [32]byte) (apikey.TokenInfo, error) {
+	old, known := h.tokens.GetIfPresent(key)
+	info, err := h.ask(ctx, token)
+	if errors.Is(err, apikey.ErrUnauthenticated) {
+		if notReady := h.probeAfter(ctx, h.probesBegun()); notReady != nil {
+			err = notReady
+		} else if known {
+			info, err = h.ask(ctx, token)
+		}
+	}
+	switch {
+	case err == nil:
+		h.tokens.Set(key, seen{info: info, at: h.config.Now()})
+		return info, nil
+	case errors.Is(err, apikey.ErrUnauthenticated):
+		h.tokens.Invalidate(key)
+		return apikey.TokenInfo{}, err
+	case known && !crowded(err) && h.config.Now().Before(old.info.ExpiresAt):
+		// Too many callers are no outage: whoever holds an ended token must not
+		// be able to keep it alive by crowding.
+		return old.info, nil
+	}
+	return apikey.TokenInfo{}, err
+}
+
+// ask introspects once (RFC 7662 section 2). [apikey.ErrUnauthenticated] if
+// Hydra says no, [apikey.ErrUnavailable] for everything that is not an answer.
+func (h *Hydra) ask(ctx context.Context, token string) (apikey.TokenInfo, error) {
+	var info apikey.TokenInfo
+	var active bool
+	err := h.exchange(ctx, &call{operation: "introspect", manner: lookup, secret: apikey.NewSecret(token)}, func(ctx context.Context) (*http.Response, error) {
+		resp, err := h.raw(ctx, http.MethodPost, "/admin/oauth2/introspect", url.Values{"token": {token}})
+		if err != nil {
+			return resp, err
+		}
+		body, err := bodyOf(resp)
+		if err == nil {
+			info, active, err = readIntrospection(body)
+		}
+		return resp, err
+	})
+	if err != nil {
+		if !errors.Is(err, apikey.ErrUnavailable) {
+			err = &apikey.Error{Kind: apikey.ErrUnavailable, RetryAfter: retryIn, Cause: err}
+		}
+		return apikey.TokenInfo{}, err
+	}
+	if !active {
+		return apikey.TokenInfo{}, inactive("the token is not active")
+	}
+	return info, nil
+}
+
+// readIntrospection reads the answer by exact member names, which the SDK and
+// encoding/json into a struct do not: only "active": true is a yes. A refresh
+// token is a no. An active token without client or end is not Hydra's answer.
+func readIntrospection(body []byte) (apikey.TokenInfo, bool, error) {
+	var m map[string]json.RawMessage
+	if json.Unmarshal(body, &m) != nil || m == nil {
+		return apikey.TokenInfo{}, false, &strange{"it is not a JSON object"}
+	}
+	var active bool
+	if !member(m, "active", &active) {
+		return apikey.TokenInfo{}, false, &strange{"active is not true or false"}
+	}
+	if !active {
+		return apikey.TokenInfo{}, false, nil
+	}
+	var use, scope string
+	var expires int64
+	var info apikey.TokenInfo
+	if !member(m, "token_use", &use) || !member(m, "client_id", &info.ClientID) || !member(m, "exp", &expires) ||
+		expires <= 0 || !apikey.ValidID(info.ClientID) {
+		return apikey.TokenInfo{}, false, &strange{"token_use, client_id or exp is missing"}
+	}
+	if use != "access_token" {
+		return apikey.TokenInfo{}, false, nil
+	}
+	// Hydra leaves an empty scope out, and writes aud as a list.
+	if _, found := m["scope"]; found && !member(m, "scope", &scope) {
+		return apikey.TokenInfo{}, false, &strange{"scope is not a string"}
+	}
+	if _, found := m["aud"]; found && !member(m, "aud", &info.Audiences) {
+		return apikey.TokenInfo{}, false, &strange{"aud is not a list of strings"}
+	}
+	info.Scopes = strings.Fields(scope)
+	info.ExpiresAt = time.Unix(expires, 0).UTC()
+	return info, true, nil
+}
+
+// member reads one member into v; false if it is absent, null or of another type.
+func member(m map[string]json.RawMessage, name string, v any) bool {
+	raw, found := m[name]
+	return found && string(raw) != "null" && json.Unmarshal(raw, v) == nil
+}
+
+func inactive(why string) error {
+	return &apikey.Error{Kind: apikey.ErrUnauthenticated, Cause: errors.New("hydra: introspect: " + why)}
+}
+
+// copied keeps callers from writing into what others are given.
+func copied(i apikey.TokenInfo) apikey.TokenInfo {
+	i.Scopes, i.Audiences = slices.Clone(i.Scopes), slices.Clone(i.Audiences)
+	return i
+}
