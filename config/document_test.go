@@ -136,6 +136,12 @@ func FuzzDocument(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
+		begin := time.Now()
+		defer func() {
+			if took := time.Since(begin); took > 5*time.Second {
+				t.Errorf("%d bytes took %v", len(text), took)
+			}
+		}()
 		var lines []string
 		// A name that is unknown is shown, so the canary stands only where it
 		// cannot become one: behind a colon and a blank.
