@@ -18,8 +18,8 @@ type Config struct {
 	Log             Log      `json:"log" doc:"What is logged, to standard error."`
 
 	// Warnings are sentences for the person who starts the program: the
-	// configuration is usable, but something about it is unwise. They hold no
-	// values.
+	// configuration is usable, but something about it is unwise. They name
+	// files and keys, and hold no secrets.
 	Warnings []string `json:"-"`
 
 	sources map[string]string

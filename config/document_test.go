@@ -7,63 +7,73 @@ import (
 	"time"
 )
 
+// bomb returns a text of a few hundred bytes that is 9^9 values if its aliases
+// are followed.
+func bomb() string {
+	text := "a: &a [x,x,x,x,x,x,x,x,x]\n"
+	for c := 'b'; c <= 'i'; c++ {
+		text += fmt.Sprintf("%c: &%c [%s]\n", c, c, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*%c,", c-1), 9), ","))
+	}
+	return text
+}
+
+// refusals are texts with the beginnings of what is said about them; F stands
+// for the file.
+var refusals = []struct {
+	name, text string
+	want       []string
+}{
+	{"unknown key", "log: {levle: info}", []string{`log.levle (F:1): unknown key; did you mean "log.level"?`}},
+	{"unknown section", "\nhydro: {timeout: 1s}", []string{`hydro (F:2): unknown key; did you mean "hydra"?`}},
+	{"key without its section", "listen: x", []string{`listen (F:1): unknown key; did you mean "server.listen" or "ops.listen"?`}},
+	{"other case", "Log: {level: info}\nlog: {Level: info}", []string{`Log (F:1): unknown key; did you mean "log"?`, `log.Level (F:2): unknown key; did you mean "log.level"?`}},
+	{"unlike anything", "zzzzzzzz: 1", []string{"zzzzzzzz (F:1): unknown key"}},
+	{"dotted key", "log.level: info", []string{"log.level (F:1): unknown key; a dot is written as a section"}},
+	{"below a key", "log: {level: {deep: VALUE}}", []string{"log.level (F:1): expected a value, not a section of keys"}},
+	{"section as a value", "log: VALUE", []string{"log (F:1): expected a section of keys"}},
+	{"section as a list", "log: [VALUE]", []string{"log (F:1): expected a section of keys"}},
+	{"not a mapping", "- VALUE", []string{"F:1: expected a section of keys"}},
+	{"only text", "VALUE", []string{"F:1: expected a section of keys"}},
+	{"twice", "log:\n  level: info\n  level: VALUE\n", []string{"log.level (F:3): given twice, first in line 2"}},
+	{"section twice", "log: {level: info}\nlog: {format: text}", []string{"log (F:2): given twice, first in line 1"}},
+	{"two documents", "log: {level: info}\n---\nlog: {level: info}\n", []string{"F: expected one YAML document"}},
+	{"anchor", "log:\n  level: &x VALUE\n", []string{"F:2: anchors, aliases and merge keys are not supported"}},
+	{"alias", "log: &x {level: info}\nops: *x\n", []string{"F:1: anchors"}},
+	{"merge", "log: {<<: {level: VALUE}}", []string{"F:1: anchors"}},
+	{"bomb", bomb(), []string{"F:1: anchors"}},
+	{"unknown alias", "secret: *VALUE", []string{"F: expected YAML: a value that begins with * must stand in quotes"}},
+	{"syntax", "log: [VALUE\n", []string{"F: expected YAML: line"}},
+	{"tab", "log:\n\tlevel: VALUE\n", []string{"F: expected YAML: line"}},
+	{"bad bytes", "log: {level: \xff\xfeVALUE}", []string{"F: expected YAML: "}},
+	{"NUL", "log: {level: \x00VALUE}", []string{"F: expected YAML: "}},
+	{"number as a key", "1: VALUE", []string{"F:1: expected the name of a key"}},
+	{"list as a key", "[a]: VALUE", []string{"F:1: expected the name of a key"}},
+	{"own tag", "log: {level: !x VALUE}", []string{"log.level (F:1): expected a plain value, without a YAML tag"}},
+	{"binary", "log: {level: !!binary VkFMVUU=}", []string{"log.level (F:1): expected a plain value"}},
+	{"wrong tag", "hydra: {retries: !!int VALUE}", []string{"hydra.retries (F:1): expected a value that fits its YAML tag"}},
+	{"list of lists", "server: {trusted_proxies: [[VALUE]]}", []string{"server.trusted_proxies (F:1): expected a list of single values"}},
+	{"null in a list", "previous_secrets: [~]", []string{"previous_secrets[0] (F:1): expected string"}},
+	{"list for text", "log: {level: [VALUE]}", []string{"log.level (F:1): expected string"}},
+	{"text for a list", "previous_secrets: VALUE", []string{"previous_secrets (F:1): expected list"}},
+	{"number for text", "secret: 12345678901234567890123456789012", []string{"secret (F:1): expected string"}},
+	{"number for a duration", "hydra: {timeout: 5}", []string{"hydra.timeout (F:1): expected a duration such as"}},
+	{"text for a number", "hydra: {retries: VALUE}", []string{"hydra.retries (F:1): expected integer"}},
+	{"fraction", "hydra: {retries: 1.5}", []string{"hydra.retries (F:1): expected integer"}},
+	{"not a number", "hydra: {retries: .nan}", []string{"hydra.retries (F:1): expected integer"}},
+	{"infinite", "hydra: {retries: .inf}", []string{"hydra.retries (F:1): expected integer from 0 to 5"}},
+	{"huge", "hydra: {retries: 99999999999999999999999999}", []string{"hydra.retries (F:1): expected integer from 0 to 5"}},
+	{"word for a truth value", "keys: {require_if_match: maybe}", []string{"keys.require_if_match (F:1): expected boolean"}},
+	{"escape sequence as a key", `"\e[31m": 1`, []string{`"\x1b[31m" (F:1): unknown key`}},
+	{"long key", strings.Repeat("k", 500) + ": 1", []string{`"` + strings.Repeat("k", 64) + `..." (F:1): unknown key`}},
+	{"deep", strings.Repeat("[", 20000), []string{"F: expected YAML: "}},
+	{"too large", "# " + strings.Repeat("x", maxFileBytes), []string{"F (flag --config): expected a readable configuration file: larger than 1048576 bytes"}},
+	{"two faults", "a1: 1\nlog:\n  level: info\n  level: info\n", []string{"a1 (F:1): unknown key", "log.level (F:4): given twice"}},
+}
+
 // Every YAML text that is not plainly a configuration is refused with its line,
 // in our words, without repeating a value and without taking long.
 func TestDocumentRefuses(t *testing.T) {
-	bomb := "a: &a [x,x,x,x,x,x,x,x,x]\n"
-	for c := 'b'; c <= 'i'; c++ {
-		bomb += fmt.Sprintf("%c: &%c [%s]\n", c, c, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*%c,", c-1), 9), ","))
-	}
-	for _, c := range []struct {
-		name, text string
-		want       []string
-	}{
-		{"unknown key", "log: {levle: info}", []string{`log.levle (F:1): unknown key; did you mean "log.level"?`}},
-		{"unknown section", "\nhydro: {timeout: 1s}", []string{`hydro (F:2): unknown key; did you mean "hydra"?`}},
-		{"key without its section", "listen: x", []string{`listen (F:1): unknown key; did you mean "server.listen" or "ops.listen"?`}},
-		{"other case", "Log: {level: info}\nlog: {Level: info}", []string{`Log (F:1): unknown key; did you mean "log"?`, `log.Level (F:2): unknown key; did you mean "log.level"?`}},
-		{"unlike anything", "zzzzzzzz: 1", []string{"zzzzzzzz (F:1): unknown key"}},
-		{"dotted key", "log.level: info", []string{"log.level (F:1): unknown key; a dot is written as a section"}},
-		{"below a key", "log: {level: {deep: VALUE}}", []string{"log.level (F:1): expected a value, not a section of keys"}},
-		{"section as a value", "log: VALUE", []string{"log (F:1): expected a section of keys"}},
-		{"section as a list", "log: [VALUE]", []string{"log (F:1): expected a section of keys"}},
-		{"not a mapping", "- VALUE", []string{"F:1: expected a section of keys"}},
-		{"only text", "VALUE", []string{"F:1: expected a section of keys"}},
-		{"twice", "log:\n  level: info\n  level: VALUE\n", []string{"log.level (F:3): given twice, first in line 2"}},
-		{"section twice", "log: {level: info}\nlog: {format: text}", []string{"log (F:2): given twice, first in line 1"}},
-		{"two documents", "log: {level: info}\n---\nlog: {level: info}\n", []string{"F: expected one YAML document"}},
-		{"anchor", "log:\n  level: &x VALUE\n", []string{"F:2: anchors, aliases and merge keys are not supported"}},
-		{"alias", "log: &x {level: info}\nops: *x\n", []string{"F:1: anchors"}},
-		{"merge", "log: {<<: {level: VALUE}}", []string{"F:1: anchors"}},
-		{"bomb", bomb, []string{"F:1: anchors"}},
-		{"unknown alias", "secret: *VALUE", []string{"F: expected YAML: a value that begins with * must stand in quotes"}},
-		{"syntax", "log: [VALUE\n", []string{"F: expected YAML: line"}},
-		{"tab", "log:\n\tlevel: VALUE\n", []string{"F: expected YAML: line"}},
-		{"bad bytes", "log: {level: \xff\xfeVALUE}", []string{"F: expected YAML: "}},
-		{"NUL", "log: {level: \x00VALUE}", []string{"F: expected YAML: "}},
-		{"number as a key", "1: VALUE", []string{"F:1: expected the name of a key"}},
-		{"list as a key", "[a]: VALUE", []string{"F:1: expected the name of a key"}},
-		{"own tag", "log: {level: !x VALUE}", []string{"log.level (F:1): expected a plain value, without a YAML tag"}},
-		{"binary", "log: {level: !!binary VkFMVUU=}", []string{"log.level (F:1): expected a plain value"}},
-		{"wrong tag", "hydra: {retries: !!int VALUE}", []string{"hydra.retries (F:1): expected a value that fits its YAML tag"}},
-		{"list of lists", "server: {trusted_proxies: [[VALUE]]}", []string{"server.trusted_proxies (F:1): expected a list of single values"}},
-		{"null in a list", "previous_secrets: [~]", []string{"previous_secrets[0] (F:1): expected string"}},
-		{"list for text", "log: {level: [VALUE]}", []string{"log.level (F:1): expected string"}},
-		{"text for a list", "previous_secrets: VALUE", []string{"previous_secrets (F:1): expected list"}},
-		{"number for text", "secret: 12345678901234567890123456789012", []string{"secret (F:1): expected string"}},
-		{"number for a duration", "hydra: {timeout: 5}", []string{"hydra.timeout (F:1): expected a duration such as"}},
-		{"text for a number", "hydra: {retries: VALUE}", []string{"hydra.retries (F:1): expected integer"}},
-		{"fraction", "hydra: {retries: 1.5}", []string{"hydra.retries (F:1): expected integer"}},
-		{"not a number", "hydra: {retries: .nan}", []string{"hydra.retries (F:1): expected integer"}},
-		{"infinite", "hydra: {retries: .inf}", []string{"hydra.retries (F:1): expected integer from 0 to 5"}},
-		{"huge", "hydra: {retries: 99999999999999999999999999}", []string{"hydra.retries (F:1): expected integer from 0 to 5"}},
-		{"word for a truth value", "keys: {require_if_match: maybe}", []string{"keys.require_if_match (F:1): expected boolean"}},
-		{"escape sequence as a key", `"\e[31m": 1`, []string{`"\x1b[31m" (F:1): unknown key`}},
-		{"long key", strings.Repeat("k", 500) + ": 1", []string{`"` + strings.Repeat("k", 64) + `..." (F:1): unknown key`}},
-		{"deep", strings.Repeat("[", 20000), []string{"F: expected YAML: "}},
-		{"too large", "# " + strings.Repeat("x", maxFileBytes), []string{"F (flag --config): expected a readable configuration file: larger than 1048576 bytes"}},
-		{"two faults", "a1: 1\nlog:\n  level: info\n  level: info\n", []string{"a1 (F:1): unknown key", "log.level (F:4): given twice"}},
-	} {
+	for _, c := range refusals {
 		t.Run(c.name, func(t *testing.T) {
 			file := write(t, "f", c.text, 0o600)
 			start := time.Now()

@@ -106,7 +106,7 @@ func (l *loader) variable(x variable, value string) (string, any) {
 		return "", nil
 	}
 	if x.key.Secret {
-		l.readable(value, mode, "is the file of "+x.name)
+		l.readable(showPath(value), mode, "is the file of "+x.name)
 	}
 	// A line break at the end is the editor's, not the value's.
 	return x.key.Path, x.key.parse(strings.TrimRight(string(text), "\r\n"))

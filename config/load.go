@@ -176,15 +176,15 @@ func (l *loader) document(d *document, mode fs.FileMode) {
 		}
 	}
 	if len(secrets) > 0 {
-		l.readable(d.name, mode, "holds "+strings.Join(secrets, ", "))
+		l.readable(quote(d.name), mode, "holds "+strings.Join(secrets, ", "))
 	}
 }
 
 // readable warns of a file with secrets that every user of the machine can
 // read. Windows has no such bits.
-func (l *loader) readable(path string, mode fs.FileMode, why string) {
+func (l *loader) readable(shown string, mode fs.FileMode, why string) {
 	if runtime.GOOS != "windows" && mode.Perm()&0o004 != 0 {
-		l.warn("%s can be read by every user of this machine (mode %04o) and %s: chmod o-r", showPath(path), mode.Perm(), why)
+		l.warn("%s can be read by every user of this machine (mode %04o) and %s: chmod o-r", shown, mode.Perm(), why)
 	}
 }
 

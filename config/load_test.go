@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -190,7 +191,7 @@ func TestLoadWarnings(t *testing.T) {
 		{"private file", LoadOptions{Env: goodEnv("SECRET", "SECRET_FILE="+closed)}, ""},
 		{"open file", LoadOptions{Env: goodEnv("SECRET", "SECRET_FILE="+open)}, "(mode 0644) and is the file of TOKENOS_SECRET_FILE: chmod o-r"},
 		{"open file, no secret in it", LoadOptions{Env: goodEnv("OPS_LISTEN_FILE=" + write(t, "l", "127.0.0.1:9090", 0o644))}, ""},
-		{"open configuration", LoadOptions{Env: goodEnv("SECRET"), File: openConfig}, "(mode 0604) and holds secret: chmod o-r"},
+		{"open configuration", LoadOptions{Env: goodEnv("SECRET"), File: openConfig}, strconv.Quote(openConfig) + " can be read by every user of this machine (mode 0604) and holds secret: chmod o-r"},
 		{"argument", LoadOptions{Env: goodEnv("SECRET"), Flags: parsed(t, "--secret", goodSecret)}, "--secret was given on the command line"},
 	} {
 		c.o.Defaults = []string{}

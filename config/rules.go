@@ -96,7 +96,7 @@ func (l *loader) pem(path, file, secret string) ([]byte, bool) {
 		return nil, false
 	}
 	if secret != "" {
-		l.readable(file, mode, secret)
+		l.readable(showPath(file), mode, secret)
 	}
 	return data, true
 }
