@@ -1,0 +1,69 @@
+package hydradev
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+)
+
+// envRole makes this test binary play another program; see TestMain.
+const envRole = "HYDRADEV_TEST_ROLE"
+
+func TestMain(m *testing.M) {
+	switch os.Getenv(envRole) {
+	case "":
+		os.Exit(m.Run())
+	case "parent":
+		os.Exit(playParent())
+	case "guardian":
+		os.Exit(playGuardian())
+	}
+	os.Exit(2)
+}
+
+// playParent runs a Hydra, prints its process id and admin URL, and waits to be
+// killed.
+func playParent() int {
+	s, err := Start(context.Background(), Config{Dir: os.Getenv("HYDRADEV_TEST_DIR"), Log: os.Stderr})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	fmt.Println(s.PID(), s.AdminURL())
+	select {}
+}
+
+// start runs a server for one test.
+func start(t *testing.T, cfg Config) *Server {
+	t.Helper()
+	if cfg.Dir == "" {
+		cfg.Memory = true
+	}
+	if cfg.Log == nil {
+		cfg.Log = t.Output()
+	}
+	s, err := Start(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Stop(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// eventually polls until ok is true, at most 20 s.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); {
+		if ok() {
+			return
+		}
+		<-time.After(5 * time.Millisecond)
+	}
+	t.Fatalf("within 20 s it did not become true that %s", what)
+}
