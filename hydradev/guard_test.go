@@ -13,6 +13,8 @@ import (
 	"testing"
 )
 
+func init() { roles["guardian"] = playGuardian }
+
 // playGuardian starts a sleeping child under the guard alone, as on systems
 // without a parent-death signal, prints its process id, and waits to be killed.
 func playGuardian() int {

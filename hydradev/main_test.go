@@ -12,16 +12,19 @@ import (
 const envRole = "HYDRADEV_TEST_ROLE"
 
 func TestMain(m *testing.M) {
-	switch os.Getenv(envRole) {
-	case "":
+	role := os.Getenv(envRole)
+	if role == "" {
 		os.Exit(m.Run())
-	case "parent":
-		os.Exit(playParent())
-	case "guardian":
-		os.Exit(playGuardian())
 	}
-	os.Exit(2)
+	play, ok := roles[role]
+	if !ok {
+		os.Exit(2)
+	}
+	os.Exit(play())
 }
+
+// roles are the programs that this test binary can play.
+var roles = map[string]func() int{"parent": playParent}
 
 // playParent runs a Hydra, prints its process id and admin URL, and waits to be
 // killed.
