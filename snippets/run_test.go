@@ -1,0 +1,206 @@
+package snippets_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tokenos/tokenos/snippets"
+)
+
+// Every snippet buys a token that Hydra knows, with exactly the scope and the
+// audience that it names, by each method and each algorithm.
+func TestSnippetsBuyTokens(t *testing.T) {
+	const plain = "tos_0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJ"
+	cases := []client{
+		{method: "client_secret_basic", secret: plain, scope: "orders:read orders:write", audience: "https://api.example.com https://b.example.com/v1"},
+		{method: "client_secret_post", secret: plain, scope: "orders:read", audience: "https://api.example.com"},
+		// What a secret made elsewhere and a strange scope may hold.
+		{method: "client_secret_basic", secret: `s~k-Ab.c+1/2=3:4%20&x"'\$é`, scope: "it's$(id)`id`!{%}", audience: "https://api.example.com/it's&$(id);"},
+		{method: "client_secret_post", secret: `s~k-Ab.c+1/2=3:4%20&x"'\$é`, scope: "@it's$(id)`id`!{%}", audience: ""},
+		{method: "client_secret_basic", secret: plain, scope: "orders:read", audience: ""},
+	}
+	for _, alg := range []string{"ES256", "ES384", "ES512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512"} {
+		cases = append(cases, client{method: "private_key_jwt", alg: alg, scope: "orders:read", audience: "https://api.example.com"})
+	}
+	cases = append(cases, client{method: "private_key_jwt", alg: "ES256", scope: "it's$(id)`id`", audience: ""})
+	for _, lang := range snippets.Languages {
+		for i, c := range cases {
+			t.Run(string(lang)+"/"+strconv.Itoa(i)+" "+c.method+" "+c.alg, func(t *testing.T) {
+				t.Parallel()
+				r := newRunner(t, lang, c.method)
+				text := render(t, lang, c.register(t))
+				out, errOut, err := r.run(t, text, c.environment()...)
+				if err != nil {
+					t.Fatalf("%v\n%s%s\n%s", err, out, errOut, text)
+				}
+				want := token{Active: true, ClientID: c.id, Scope: c.scope, Aud: append([]string{}, strings.Fields(c.audience)...)}
+				if diff := cmp.Diff(want, introspect(t, r.token(t, out))); diff != "" {
+					t.Errorf("token (-want +got):\n%s", diff)
+				}
+			})
+		}
+	}
+}
+
+// Without its secret or key file a snippet stops and names the variable.
+func TestSecretMissing(t *testing.T) {
+	for _, lang := range snippets.Languages {
+		for method, variable := range map[string]string{"client_secret_basic": "TOKENOS_CLIENT_SECRET", "client_secret_post": "TOKENOS_CLIENT_SECRET", "private_key_jwt": "TOKENOS_PRIVATE_KEY_FILE"} {
+			t.Run(string(lang)+"/"+method, func(t *testing.T) {
+				t.Parallel()
+				_, errOut, err := newRunner(t, lang, method).run(t, render(t, lang, params(method)))
+				if err == nil || !strings.Contains(errOut, variable) {
+					t.Errorf("got %v, %q; want a failure that names %s", err, errOut, variable)
+				}
+			})
+		}
+	}
+}
+
+// When Hydra refuses, the snippet fails and shows Hydra's reason, not the secret.
+func TestRefusalIsShown(t *testing.T) {
+	for _, lang := range snippets.Languages {
+		t.Run(string(lang), func(t *testing.T) {
+			t.Parallel()
+			c := client{method: "client_secret_basic", secret: "tos_right-secret", scope: "orders:read"}
+			r := newRunner(t, lang, c.method)
+			text := render(t, lang, c.register(t))
+			out, errOut, err := r.run(t, text, "TOKENOS_CLIENT_SECRET=tos_wrong-secret")
+			if all := out + errOut; err == nil || !strings.Contains(all, "invalid_client") || strings.Contains(all, "tos_wrong-secret") {
+				t.Errorf("got %v, %q; want a failure with invalid_client", err, all)
+			}
+		})
+	}
+}
+
+// The curl snippets give the secret to curl through a pipe: arguments are
+// visible to everybody on the machine.
+func TestCurlKeepsSecretOutOfArguments(t *testing.T) {
+	dir := t.TempDir()
+	fake := "#!/bin/sh\nprintf '%s\\n' \"$@\" > '" + dir + "/args'\ncat > '" + dir + "/stdin'\n"
+	if err := os.WriteFile(filepath.Join(dir, "curl"), []byte(fake), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for method, want := range map[string]string{
+		"client_secret_basic": `user = "%6b%65%79%5f`,
+		"client_secret_post":  "tos_hidden",
+	} {
+		r := newRunner(t, snippets.Curl, method)
+		_, errOut, err := r.run(t, render(t, snippets.Curl, params(method)), "TOKENOS_CLIENT_SECRET=tos_hidden", "PATH="+dir+":"+os.Getenv("PATH"))
+		if err != nil {
+			t.Fatalf("%s: %v %s", method, err, errOut)
+		}
+		args, stdin := read(t, dir+"/args"), read(t, dir+"/stdin")
+		if strings.Contains(args, "hidden") || strings.Contains(args, "%68%69%64") || !strings.HasPrefix(stdin, want) {
+			t.Errorf("%s: curl got arguments %q and input %q", method, args, stdin)
+		}
+	}
+}
+
+// Numbers of a signature that happen to be short are filled up with zeros: one
+// signature in 128 has one.
+func TestCurlFillsUpShortNumbers(t *testing.T) {
+	r := newRunner(t, snippets.Curl, "private_key_jwt")
+	_, rest, _ := strings.Cut(render(t, snippets.Curl, params("private_key_jwt")), "raw() {")
+	body, _, found := strings.Cut(rest, "\n}\n")
+	if !found {
+		t.Fatal("the snippet has no function raw")
+	}
+	for der, want := range map[string]string{
+		"3007020101020200ff": strings.Repeat("00", 31) + "01" + strings.Repeat("00", 31) + "ff",
+		"3045022100" + strings.Repeat("f1", 32) + "0220" + strings.Repeat("0a", 32): strings.Repeat("f1", 32) + strings.Repeat("0a", 32),
+	} {
+		in, err := hex.DecodeString(der)
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(t.TempDir(), "der")
+		if err := os.WriteFile(file, in, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		out, errOut, err := r.run(t, "raw() {"+body+"\n}\nraw < \"$DER\"\n", "DER="+file)
+		if got := hex.EncodeToString([]byte(out)); err != nil || got != want {
+			t.Errorf("%s: got %s, %v %s; want %s", der, got, err, errOut, want)
+		}
+	}
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(raw)
+}
+
+// environment is what the snippet finds its credential in.
+func (c *client) environment() []string {
+	if c.method == "private_key_jwt" {
+		return []string{"TOKENOS_PRIVATE_KEY_FILE=" + c.keyFile}
+	}
+	return []string{"TOKENOS_CLIENT_SECRET=" + c.secret}
+}
+
+// runner runs the snippets of one language.
+type runner struct {
+	lang    snippets.Language
+	file    string   // what the text is saved as
+	command []string // to which the file's path is added
+	dir     string   // working folder; "" for the file's own
+	links   string   // becomes node_modules beside the file
+}
+
+func (r runner) run(t *testing.T, text string, env ...string) (stdout, stderr string, err error) {
+	t.Helper()
+	dir := t.TempDir()
+	file := filepath.Join(dir, r.file)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if r.links != "" {
+		if err := os.Symlink(r.links, filepath.Join(dir, "node_modules")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, r.command[0], append(r.command[1:len(r.command):len(r.command)], file)...)
+	cmd.Dir = dir
+	if r.dir != "" {
+		cmd.Dir = r.dir
+	}
+	cmd.Env = append(os.Environ(), "NO_PROXY=127.0.0.1", "no_proxy=127.0.0.1")
+	cmd.Env = append(cmd.Env, env...)
+	var out, errOut bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errOut
+	err = cmd.Run()
+	return out.String(), errOut.String(), err
+}
+
+// token finds the access token in what a snippet prints: curl shows Hydra's
+// answer, the others the token.
+func (r runner) token(t *testing.T, out string) string {
+	t.Helper()
+	if r.lang != snippets.Curl {
+		return strings.TrimSpace(out)
+	}
+	var answer struct {
+		AccessToken string `json:"access_token"`
+	}
+	if err := json.Unmarshal([]byte(out), &answer); err != nil {
+		t.Fatalf("%v: %q", err, out)
+	}
+	return answer.AccessToken
+}
