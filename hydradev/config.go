@@ -26,6 +26,11 @@ type Config struct {
 	// Memory keeps nothing: a temporary data folder is removed by [Server.Stop].
 	Memory bool
 
+	// Template is the data folder of a stopped server. Its SQLite file and system
+	// secret are copied to where the data folder has no SQLite file yet, which
+	// saves the migration and the making of keys. It has no effect with DSN.
+	Template string
+
 	// DSN replaces the SQLite file, for example by
 	// "postgres://user:password@127.0.0.1:5432/hydra?sslmode=disable". What Hydra
 	// writes there can be read again only with the system secret in Dir.

@@ -67,6 +67,11 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 
 // begin starts Hydra for the first time, on other ports if somebody was faster.
 func (s *Server) begin(ctx context.Context) error {
+	if s.cfg.Template != "" && s.cfg.DSN == "" {
+		if err := s.folder.fill(s.cfg.Template); err != nil {
+			return err
+		}
+	}
 	secret, err := s.folder.systemSecret()
 	if err != nil {
 		return err
