@@ -112,7 +112,8 @@ func TestConfig(t *testing.T) {
 // A setting that Postgres refuses is an error that holds Postgres' own words, and
 // leaves no folder behind.
 func TestOpenRefused(t *testing.T) {
-	t.Setenv("TMPDIR", openFolder(t))
+	temporary := openFolder(t)
+	t.Setenv("TMPDIR", temporary)
 	_, err := Open(t.Context(), Config{Settings: map[string]string{"max_connections": "many"}})
 	if errors.Is(err, ErrMissing) {
 		giveUp(t, err)
@@ -120,7 +121,7 @@ func TestOpenRefused(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), `invalid value for parameter "max_connections"`) {
 		t.Errorf("got %v, want Postgres' refusal of max_connections", err)
 	}
-	if left, err := os.ReadDir(os.TempDir()); err != nil || len(left) != 0 {
+	if left, err := os.ReadDir(temporary); err != nil || len(left) != 0 {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
 }

@@ -1,0 +1,101 @@
+# make help lists the targets.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+MODULES := $(shell tools/modules)
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo 0.0.0-dev)
+# tools/setup puts a Node there if the system's is too old.
+export PATH := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tokenos/node/bin:$(PATH)
+LINT = $(shell go tool -modfile=tools/lint/go.mod -n golangci-lint)
+
+# PKG narrows test, race, bench and fuzz to some packages: make race PKG=./ledger/...
+PKG ?= ./...
+# TIMEOUT is for one package's tests, under the race detector on two cores.
+TIMEOUT ?= 30m
+BENCH ?= .
+FUZZTIME ?= 1m
+RUNS ?= 2000
+
+##@ Use
+
+.PHONY: help
+help: ## list the targets
+	@awk 'BEGIN {FS = ":.*## "} \
+		/^##@ / {printf "\n%s\n", substr($$0, 5)} \
+		/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: dev
+dev: ## run tokenos and Hydra on this machine, for development
+	go run ./cmd/tokenos dev
+
+.PHONY: build
+build: ## build dist/tokenos
+	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o dist/tokenos ./cmd/tokenos
+
+.PHONY: secrets
+secrets: ## make the secrets for docker compose, keeping what is there
+	deploy/make-secrets
+
+##@ Check
+
+.PHONY: test
+test: setup ## install what is missing and run every test; a skipped one is a failure
+	tools/check-skips
+	for module in $(MODULES); do \
+		(cd $$module && TOKENOS_TEST_REQUIRE=1 go test -race -count=1 -timeout $(TIMEOUT) $(PKG)) || failed=1; \
+	done; exit $${failed:-0}
+
+.PHONY: quick
+quick: setup ## like test, without the race detector and with cached results
+	for module in $(MODULES); do (cd $$module && TOKENOS_TEST_REQUIRE=1 go test -timeout $(TIMEOUT) $(PKG)); done
+
+.PHONY: race
+race: ## the main module's tests under the race detector, ten times over
+	TOKENOS_TEST_REQUIRE=1 go test -race -count=10 -timeout 0 $(PKG)
+
+.PHONY: crash
+crash: ## kill the program RUNS times on each database
+	TOKENOS_TEST_REQUIRE=1 go test -run '^TestCrash' -timeout 0 -v ./internal/crashtest -runs $(RUNS)
+
+.PHONY: fuzz
+fuzz: ## run every fuzz target for FUZZTIME
+	grep -rlE '^func Fuzz' --include='*_test.go' . | xargs -rn1 dirname | sort -u | while read -r package; do \
+		for target in $$(grep -hoE '^func Fuzz\w+' $$package/*_test.go | cut -d' ' -f2); do \
+			echo "== $$package $$target"; \
+			go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$package || exit 1; \
+		done; \
+	done
+
+.PHONY: bench
+bench: ## run the benchmarks that BENCH matches
+	TOKENOS_TEST_REQUIRE=1 go test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 0 $(PKG)
+
+.PHONY: fmt
+fmt: ## format every Go file
+	gofmt -w .
+
+.PHONY: format
+format: ## fail on a file that is not formatted
+	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "not formatted (make fmt):"; echo "$$unformatted"; exit 1; } >&2
+
+.PHONY: tidy
+tidy: ## fail on a go.mod or go.sum that go mod tidy would change
+	for module in tools/lint $(MODULES); do (cd $$module && echo "$$module" && go mod tidy -diff); done
+
+.PHONY: vet
+vet: ## go vet
+	for module in $(MODULES); do (cd $$module && go vet ./...); done
+
+.PHONY: lint
+lint: ## golangci-lint by .golangci.yml, at the version of tools/lint/go.mod
+	lint=$(LINT); for module in $(MODULES); do (cd $$module && $$lint run ./...); done
+
+.PHONY: ci
+ci: ## what a submission must pass
+	.ci/run
+
+.PHONY: setup
+setup: ## install what tests need: see tools/setup; build Hydra once
+	tools/setup
+	go run ./tools/hydra >/dev/null
