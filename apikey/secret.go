@@ -3,8 +3,11 @@ package apikey
 import (
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/sha512"
 	"crypto/subtle"
+	"fmt"
 	"hash/crc32"
+	"io"
 	"log/slog"
 	"math/big"
 	"strings"
@@ -42,6 +45,9 @@ func (s Secret) Equal(o Secret) bool {
 	return subtle.ConstantTimeCompare([]byte(s.Reveal()), []byte(o.Reveal())) == 1
 }
 
+// Format prints "[secret]" whatever the verb, its flags and its width.
+func (s Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
+
 func (s Secret) String() string               { return redacted }
 func (s Secret) GoString() string             { return redacted }
 func (s Secret) LogValue() slog.Value         { return slog.StringValue(redacted) }
@@ -64,16 +70,20 @@ func GenerateSecret() Secret {
 	return secretFrom(b)
 }
 
-// secretFrom is version 1 of the step from 256 bits to a secret. It is a
-// change of base over the whole number, so no character is favoured.
+// secretFrom is version 1 of the step from 256 bits to a secret: their SHA-512,
+// modulo 62^43. 2^256 is a little less than 62^43, so a plain change of base
+// would hardly ever begin with y and never with z; of a number of 512 bits the
+// remainder favours no character by more than one part in 2^255.
 func secretFrom(bits [32]byte) Secret {
-	body := secretPrefix + toBase62(new(big.Int).SetBytes(bits[:]), secretBody)
+	wide := sha512.Sum512(bits[:])
+	body := secretPrefix + toBase62(new(big.Int).SetBytes(wide[:]), secretBody)
 	return NewSecret(body + checksum62(body))
 }
 
 // ValidSecret reports whether s has a secret's form and checksum.
 func ValidSecret(s string) bool {
-	if len(s) != len(secretPrefix)+secretBody+secretCheck || !strings.HasPrefix(s, secretPrefix) {
+	body, ok := strings.CutPrefix(s, secretPrefix)
+	if !ok || len(body) != secretBody+secretCheck || strings.Trim(body, base62) != "" {
 		return false
 	}
 	cut := len(s) - secretCheck
@@ -91,6 +101,7 @@ func checksum62(s string) string {
 	return toBase62(new(big.Int).SetUint64(uint64(crc32.ChecksumIEEE([]byte(s)))), secretCheck)
 }
 
+// toBase62 writes n modulo 62^width, and overwrites n.
 func toBase62(n *big.Int, width int) string {
 	out := make([]byte, width)
 	radix, digit := big.NewInt(62), new(big.Int)
