@@ -1,6 +1,7 @@
 package apikey
 
 import (
+	"maps"
 	"net/url"
 	"regexp"
 	"slices"
@@ -80,12 +81,12 @@ func (v *validation) labels(in map[string]string) map[string]string {
 		return nil
 	}
 	out := make(map[string]string, len(in))
-	for name, value := range in {
+	for _, name := range slices.Sorted(maps.Keys(in)) {
 		if len(name) > limits.LabelNameLength || !labelName.MatchString(name) {
 			v.add("#/labels", "invalid_label", "a label's name has 1 to 63 letters, digits or . _ / - and begins with a letter or digit", "")
 			continue
 		}
-		out[name] = v.text("#/labels/"+escapePointer(name), value, 0, limits.LabelValueLength, "")
+		out[name] = v.text("#/labels/"+escapePointer(name), in[name], 0, limits.LabelValueLength, "")
 	}
 	return out
 }
@@ -94,7 +95,8 @@ func (v *validation) labels(in map[string]string) map[string]string {
 var scopeToken = regexp.MustCompile(`^[\x21\x23-\x5B\x5D-\x7E]+$`)
 
 // scopes returns the scopes sorted, each once. "*" is refused: Hydra's default
-// strategy would read it as everything.
+// strategy would read it as everything. So is "|": Hydra stores the scopes of a
+// token joined by it, and a token with the scope "a|b" introspects as "a b".
 func (v *validation) scopes(pointer string, in []string) []string {
 	if len(in) == 0 {
 		v.add(pointer, "required", "at least one scope is required: Hydra reads none as openid and offline", "name what the key may do, for example orders:read")
@@ -110,6 +112,8 @@ func (v *validation) scopes(pointer string, in []string) []string {
 			v.add(at, "invalid_scope", "a scope has 1 to "+itoa(limits.ScopeLength)+" printable ASCII characters without space, quote and backslash (RFC 6749 section 3.3)", "")
 		case strings.Contains(s, "*"):
 			v.add(at, "invalid_scope", "wildcards are not scopes", "name each scope")
+		case strings.Contains(s, "|"):
+			v.add(at, "invalid_scope", "a scope cannot contain |: Hydra would read it as two", "name each scope")
 		}
 	}
 	return sortedSet(in)
@@ -128,13 +132,22 @@ func (v *validation) audiences(pointer string, in []string) []string {
 			v.add(at, "reserved", "this audience is reserved for management keys", "")
 			continue
 		}
-		u, err := url.Parse(s)
-		if err != nil || len(s) > limits.AudienceLength || !u.IsAbs() || u.Fragment != "" || u.User != nil ||
-			(u.Host == "" && u.Opaque == "") || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' }) {
-			v.add(at, "invalid_audience", "an audience is an absolute URI of at most "+itoa(limits.AudienceLength)+" characters without fragment", "for example https://api.example.com")
+		if !audienceURI(s) {
+			v.add(at, "invalid_audience", "an audience is an absolute URI with a host, of at most "+itoa(limits.AudienceLength)+" characters, without query and fragment", "for example https://api.example.com")
 		}
 	}
 	return sortedSet(in)
+}
+
+// audienceURI reports whether s can be an audience. Hydra compares scheme, host
+// and path alone: a key with one urn: would be granted every urn:, one with a
+// query every query. It stores the audiences of a token joined by "|".
+func audienceURI(s string) bool {
+	if len(s) > limits.AudienceLength || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' }) || strings.ContainsAny(s, `|?#"<>\^{}`+"`") {
+		return false
+	}
+	u, err := url.Parse(s)
+	return err == nil && u.IsAbs() && u.Hostname() != "" && u.User == nil
 }
 
 // token fills in the defaults of p over base.
