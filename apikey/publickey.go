@@ -7,6 +7,7 @@ import (
 	"crypto/rsa"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"math/big"
 	"slices"
 	"time"
@@ -21,6 +22,8 @@ var Algorithms = []string{"ES256", "ES384", "ES512", "PS256", "PS384", "PS512", 
 const (
 	minRSABits = 2048 // RFC 7518 section 3.3
 	maxRSABits = 4096 // above, one verification costs Hydra too much
+
+	rsaSize = "the RSA modulus must have 2048 to 4096 bits"
 )
 
 // privateMembers are the JWK members that only a private or shared key has
@@ -31,53 +34,88 @@ var privateMembers = []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
 // only its public members, with kid (RFC 7638 thumbprint), use "sig" and alg
 // written by us, because Hydra takes keys that it can then not use (no use, a
 // wrong alg, 1024-bit RSA, private members that it shows to everybody). The
-// error names the member at fault under pointer, never its value.
+// error names the member at fault under pointer, never its value; its codes are
+// required, private_key, unsupported, unsupported_key, unsuitable,
+// malformed_key and weak_key.
 func ParsePublicKey(in JWK, pointer string) (PublicKey, *FieldError) {
-	bad := func(member, code, detail, fix string) (PublicKey, *FieldError) {
-		return PublicKey{}, &FieldError{Pointer: pointer + member, Code: code, Detail: detail, Fix: fix}
+	key, fault := parsePublic(in)
+	if fault != nil {
+		fault.Pointer = pointer + fault.Pointer
+		return PublicKey{}, fault
 	}
+	return key, nil
+}
+
+// parsePublic is ParsePublicKey with pointers that begin at the JWK.
+func parsePublic(in JWK) (PublicKey, *FieldError) {
+	if fault := refuseMembers(in); fault != nil {
+		return PublicKey{}, fault
+	}
+	public, fault := decodePublic(in)
+	if fault != nil {
+		return PublicKey{}, fault
+	}
+	alg, fault := algorithmFor(in, public)
+	if fault != nil {
+		return PublicKey{}, fault
+	}
+	if detail := weakness(public); detail != "" {
+		return PublicKey{}, weakKey(detail)
+	}
+	key, err := canonical(public, alg)
+	if err != nil {
+		return PublicKey{}, malformedKey()
+	}
+	return key, nil
+}
+
+// refuseMembers refuses what the names of the members, or their plain values,
+// already tell.
+func refuseMembers(in JWK) *FieldError {
 	if len(in) == 0 {
-		return bad("", "required", "a public key is required", "send a JSON Web Key (RFC 7517)")
+		return &FieldError{Code: "required", Detail: "a public key is required", Fix: "send a JSON Web Key (RFC 7517)"}
 	}
 	for _, m := range privateMembers {
 		if _, found := in[m]; found {
-			return bad("/"+m, "private_key", "this is a private key: it has now been sent to a server and must be treated as burnt",
-				"make a new key pair and send only its public half")
+			return &FieldError{Pointer: "/" + m, Code: "private_key", Detail: "this is a private key: it has now been sent to a server and must be treated as burnt",
+				Fix: "make a new key pair and send only its public half"}
 		}
 	}
 	for _, m := range []string{"x5u", "x5c", "x5t", "x5t#S256", "jku"} {
 		if _, found := in[m]; found {
-			return bad("/"+m, "unsupported", "certificates and key URLs are not used", "leave this member out")
+			return &FieldError{Pointer: "/" + m, Code: "unsupported", Detail: "certificates and key URLs are not used", Fix: "leave this member out"}
 		}
 	}
 	if use, found := in["use"]; found && use != "sig" {
-		return bad("/use", "unsuitable", "the key is not meant for signatures", `leave "use" out or send "sig"`)
+		return &FieldError{Pointer: "/use", Code: "unsuitable", Detail: "the key is not meant for signatures", Fix: `leave "use" out or send "sig"`}
 	}
-	kty, _ := in["kty"].(string)
-	if kty == "OKP" || in["alg"] == "EdDSA" {
-		return bad("/kty", "unsupported_key", "EdDSA keys cannot be used: Hydra accepts the key and then refuses every token request", "use an EC key on P-256 (ES256)")
+	eddsa := func(member string) *FieldError {
+		return &FieldError{Pointer: member, Code: "unsupported_key", Detail: "EdDSA keys cannot be used: Hydra accepts the key and then refuses every token request",
+			Fix: "use an EC key on P-256 (ES256)"}
 	}
-	if kty != "RSA" && kty != "EC" {
-		return bad("/kty", "unsupported_key", "must be EC or RSA", "use an EC key on P-256 (ES256)")
+	switch {
+	case in["kty"] == "OKP":
+		return eddsa("/kty")
+	case in["alg"] == "EdDSA", in["alg"] == "Ed25519": // RFC 8037, RFC 9864
+		return eddsa("/alg")
+	case in["kty"] != "RSA" && in["kty"] != "EC":
+		return &FieldError{Pointer: "/kty", Code: "unsupported_key", Detail: "must be EC or RSA", Fix: "use an EC key on P-256 (ES256)"}
 	}
-	public, err := decodePublic(in, kty)
-	if err != nil {
-		return bad("", "malformed_key", "is not a readable public key", "send the JWK exactly as your tool exported it")
-	}
-	alg, fe := algorithmFor(in, public, pointer)
-	if fe != nil {
-		return PublicKey{}, fe
-	}
-	if detail := weakness(public); detail != "" {
-		return bad("", "weak_key", detail, "make a new key pair with a current tool")
-	}
-	return canonical(public, alg)
+	return nil
+}
+
+func malformedKey() *FieldError {
+	return &FieldError{Code: "malformed_key", Detail: "is not a readable public key", Fix: "send the JWK exactly as your tool exported it"}
+}
+
+func weakKey(detail string) *FieldError {
+	return &FieldError{Code: "weak_key", Detail: detail, Fix: "make a new key pair with a current tool"}
 }
 
 // decodePublic lets go-jose read the members that make up the key and nothing
 // else; it refuses points that are not on the curve.
-func decodePublic(in JWK, kty string) (crypto.PublicKey, error) {
-	members := map[string]any{"kty": kty}
+func decodePublic(in JWK) (crypto.PublicKey, *FieldError) {
+	members := map[string]any{"kty": in["kty"]}
 	for _, m := range []string{"crv", "x", "y", "n", "e"} {
 		if v, found := in[m]; found {
 			members[m] = v
@@ -85,20 +123,22 @@ func decodePublic(in JWK, kty string) (crypto.PublicKey, error) {
 	}
 	raw, err := json.Marshal(members)
 	if err != nil {
-		return nil, err
+		return nil, malformedKey()
 	}
 	var key jose.JSONWebKey
-	if err := key.UnmarshalJSON(raw); err != nil {
-		return nil, err
-	}
-	if !key.Valid() || !key.IsPublic() {
-		return nil, jose.ErrUnsupportedKeyType
+	switch err := key.UnmarshalJSON(raw); {
+	case errors.Is(err, jose.ErrUnsupportedKeyType) && in["kty"] == "EC":
+		return nil, &FieldError{Pointer: "/crv", Code: "unsupported_key", Detail: "must be P-256, P-384 or P-521", Fix: "use P-256"}
+	case errors.Is(err, jose.ErrUnsupportedKeyType): // a modulus longer than jose.MaxRSAModulusBits
+		return nil, weakKey(rsaSize)
+	case err != nil || !key.Valid() || !key.IsPublic():
+		return nil, malformedKey()
 	}
 	return key.Key, nil
 }
 
 // algorithmFor returns the key's alg: as named, else by its kind.
-func algorithmFor(in JWK, public crypto.PublicKey, pointer string) (string, *FieldError) {
+func algorithmFor(in JWK, public crypto.PublicKey) (string, *FieldError) {
 	allowed := []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"}
 	if ec, ok := public.(*ecdsa.PublicKey); ok {
 		switch ec.Curve {
@@ -108,8 +148,6 @@ func algorithmFor(in JWK, public crypto.PublicKey, pointer string) (string, *Fie
 			allowed = []string{"ES384"}
 		case elliptic.P521():
 			allowed = []string{"ES512"}
-		default:
-			return "", &FieldError{Pointer: pointer + "/crv", Code: "unsupported_key", Detail: "must be P-256, P-384 or P-521", Fix: "use P-256"}
 		}
 	}
 	named, found := in["alg"]
@@ -118,27 +156,27 @@ func algorithmFor(in JWK, public crypto.PublicKey, pointer string) (string, *Fie
 	}
 	alg, _ := named.(string)
 	if !slices.Contains(allowed, alg) {
-		return "", &FieldError{Pointer: pointer + "/alg", Code: "unsuitable", Detail: "this algorithm does not go with this key",
+		return "", &FieldError{Pointer: "/alg", Code: "unsuitable", Detail: "this algorithm does not go with this key",
 			Fix: "leave alg out for " + allowed[0]}
 	}
 	return alg, nil
 }
 
 // canonical writes the key as we register it.
-func canonical(public crypto.PublicKey, alg string) (PublicKey, *FieldError) {
+func canonical(public crypto.PublicKey, alg string) (PublicKey, error) {
 	key := jose.JSONWebKey{Key: public, Algorithm: alg, Use: "sig"}
 	thumb, err := key.Thumbprint(crypto.SHA256)
 	if err != nil {
-		return PublicKey{}, &FieldError{Pointer: "", Detail: "is not a readable public key"}
+		return PublicKey{}, err
 	}
 	key.KeyID = base64.RawURLEncoding.EncodeToString(thumb)
 	raw, err := key.MarshalJSON()
 	if err != nil {
-		return PublicKey{}, &FieldError{Pointer: "", Detail: "is not a readable public key"}
+		return PublicKey{}, err
 	}
 	out := PublicKey{KID: key.KeyID, Alg: alg}
 	if err := json.Unmarshal(raw, &out.JWK); err != nil {
-		return PublicKey{}, &FieldError{Pointer: "", Detail: "is not a readable public key"}
+		return PublicKey{}, err
 	}
 	return out, nil
 }
@@ -151,7 +189,7 @@ func weakness(public crypto.PublicKey) string {
 	}
 	switch bits := key.N.BitLen(); {
 	case bits < minRSABits || bits > maxRSABits:
-		return "the RSA modulus must have 2048 to 4096 bits"
+		return rsaSize
 	case key.E != 65537:
 		return "the RSA exponent must be 65537"
 	case hasSmallFactor(key.N):
@@ -196,7 +234,7 @@ func factorsAreClose(n *big.Int) bool {
 
 // looksLikeROCA reports whether n lies in the subgroup generated by 65537
 // modulo each of many small primes, which a random modulus does about once in
-// 2^26 times (Nemec et al., "The Return of Coppersmith's Attack", section 2.3).
+// 2^27 times (Nemec et al., "The Return of Coppersmith's Attack", section 2.3).
 func looksLikeROCA(n *big.Int) bool {
 	m := new(big.Int)
 	for _, p := range []int64{11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 151, 157} {
@@ -219,7 +257,11 @@ func looksLikeROCA(n *big.Int) bool {
 func checkPublicKeys(v *validation, have []PublicKey, in []PublicKeyInput, pointer func(i int) string, now time.Time) []PublicKey {
 	out := slices.Clone(have)
 	if len(have)+len(in) > limits.PublicKeys {
-		v.add("#/public_keys", "too_many", "a key can have at most 10 public keys", "remove one first")
+		at := "#/public_keys"
+		if len(have) > 0 { // one is being added: that is the whole body
+			at = "#/jwk"
+		}
+		v.add(at, "too_many", "a key can have at most 10 public keys", "remove one first")
 		return nil
 	}
 	for i, input := range in {
