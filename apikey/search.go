@@ -5,6 +5,7 @@ import (
 	"strings"
 	"unicode"
 
+	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
 )
 
@@ -37,9 +38,12 @@ func SearchWords(q string) []string {
 // SortKey is the form of a name that lists are ordered by.
 func SortKey(name string) string { return strings.ToLower(norm.NFC.String(name)) }
 
-// fold lower-cases and splits at everything that is not a letter or digit.
+// fold makes one of letters that differ in case or form alone (the Unicode
+// Standard, section 3.13, D146), and splits at everything that is not a letter
+// or digit. Folding takes composed letters apart, so it is composed again.
 func fold(s string) []string {
-	words := strings.FieldsFunc(strings.ToLower(norm.NFKC.String(s)), func(r rune) bool {
+	s = norm.NFKC.String(cases.Fold().String(norm.NFKC.String(s)))
+	words := strings.FieldsFunc(s, func(r rune) bool {
 		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !unicode.IsMark(r)
 	})
 	for i, w := range words {
