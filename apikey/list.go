@@ -76,9 +76,9 @@ func (s *Service) query(p ListParams, c Caller) (Query, error) {
 		}
 		q.After = &after
 	}
-	for name, value := range map[string]string{"?owner": p.Owner, "?scope": p.Scope, "?label": p.Label, "?root_id": p.RootID} {
-		if len(value) > 512 {
-			v.add(name, "too_long", "is longer than 512 bytes", "")
+	for _, f := range []struct{ name, value string }{{"?owner", p.Owner}, {"?scope", p.Scope}, {"?label", p.Label}, {"?root_id", p.RootID}} {
+		if len(f.value) > 512 {
+			v.add(f.name, "too_long", "is longer than 512 bytes", "")
 		}
 	}
 	return q, v.err()
@@ -149,8 +149,8 @@ func (d deriver) cursor(p Position, binding string) string {
 func (d deriver) position(cursor, binding string) (Position, bool) {
 	var p Position
 	raw, err := base64.RawURLEncoding.DecodeString(cursor)
-	if err != nil || len(raw) < 16 || len(raw) > 1024 {
-		return p, false
+	if err != nil || len(raw) < 16 || len(raw) > 1024 || base64.RawURLEncoding.EncodeToString(raw) != cursor {
+		return p, false // also what the decoder overlooks: line ends, spare bits
 	}
 	for _, id := range d.order {
 		if hmac.Equal(raw[:16], mac(d.secrets[id], "cursor", string(raw[16:]), binding)[:16]) {
