@@ -88,7 +88,9 @@ func (c *client) register(t *testing.T) snippets.Params {
 	}
 	p := snippets.Params{Method: c.method, TokenURL: s.TokenURL(), ClientID: c.id, Scope: c.scope, Audience: c.audience, InsecureLoopback: true}
 	if c.method == "private_key_jwt" {
-		c.makeKey(t)
+		if c.publicKey == nil {
+			c.makeKey(t)
+		}
 		p.KID, p.Alg = c.publicKey.KeyID, c.alg
 		other := &client{alg: c.alg}
 		other.makeKey(t) // a second key comes first: only the kid leads to the right one

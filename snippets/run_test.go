@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-jose/go-jose/v4"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tokenos/tokenos/snippets"
@@ -133,6 +134,38 @@ func TestCurlFillsUpShortNumbers(t *testing.T) {
 		if got := hex.EncodeToString([]byte(out)); err != nil || got != want {
 			t.Errorf("%s: got %s, %v %s; want %s", der, got, err, errOut, want)
 		}
+	}
+}
+
+// The README's way to make a key pair yields a private key file that the
+// snippets read and a public JWK, without a private member, that Hydra takes.
+func TestREADMEMakesKeyPair(t *testing.T) {
+	newRunner(t, snippets.JavaScript, "client_secret_basic")
+	r := newRunner(t, snippets.Curl, "private_key_jwt")
+	_, rest, _ := strings.Cut(read(t, filepath.Join("..", "README.md")), "<!-- run key pair -->\n```sh\n")
+	text, _, found := strings.Cut(rest, "```\n<!-- /run -->")
+	if !found {
+		t.Fatal("the README has no block that makes a key pair")
+	}
+	r.dir = t.TempDir()
+	if _, errOut, err := r.run(t, text); err != nil {
+		t.Fatalf("%v: %s", err, errOut)
+	}
+	var public jose.JSONWebKey
+	if err := public.UnmarshalJSON([]byte(read(t, filepath.Join(r.dir, "public.jwk")))); err != nil {
+		t.Fatal(err)
+	}
+	if !public.IsPublic() {
+		t.Error("public.jwk holds the private key")
+	}
+	public.KeyID, public.Use = "kid-1", "sig"
+	c := client{method: "private_key_jwt", alg: "ES256", scope: "orders:read", keyFile: filepath.Join(r.dir, "key.pem"), publicKey: &public}
+	out, errOut, err := r.run(t, render(t, snippets.Curl, c.register(t)), c.environment()...)
+	if err != nil {
+		t.Fatalf("%v: %s%s", err, out, errOut)
+	}
+	if got := introspect(t, r.token(t, out)); !got.Active || got.ClientID != c.id {
+		t.Errorf("got %+v, want an active token of %s", got, c.id)
 	}
 }
 
