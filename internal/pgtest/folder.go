@@ -120,7 +120,7 @@ func sweep(parent string) {
 		if held, err := lock.TryLock(); err != nil || !held {
 			continue
 		}
-		os.RemoveAll(path) //nolint:errcheck // see above: the next run tries again
-		lock.Close()       //nolint:errcheck // nothing was written
+		os.RemoveAll(path)
+		lock.Close()
 	}
 }

@@ -20,7 +20,7 @@ func openFolder(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.RemoveAll(dir) }) //nolint:errcheck // only temporary files
+	t.Cleanup(func() { os.RemoveAll(dir) })
 	if err := os.Chmod(dir, 0o777); err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +61,7 @@ func TestSweep(t *testing.T) {
 	if held, err := used.TryLock(); err != nil || !held {
 		t.Fatalf("lock: %v, %v", held, err)
 	}
-	defer used.Close() //nolint:errcheck // nothing was written
+	defer used.Close()
 	if err := os.Symlink(leave(t, elsewhere, "victim", true), filepath.Join(parent, prefix+"link")); err != nil {
 		t.Fatal(err)
 	}
