@@ -2,6 +2,7 @@ package hydratest
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"io"
@@ -32,6 +33,9 @@ func create(ctx context.Context, base, id string) (int, string, error) {
 	body, err := io.ReadAll(resp.Body)
 	return resp.StatusCode, string(body), err
 }
+
+// unique is an id that no earlier run has used at the shared Hydra.
+func unique(name string) string { return name + "-" + rand.Text() }
 
 // exists reports whether Hydra itself has the client.
 func exists(t *testing.T, id string) bool {
@@ -71,8 +75,8 @@ func TestFaults(t *testing.T) {
 	}{
 		{"reset", Reset(), isReset, false},
 		{"reset-after-work", Reset().AfterWork(), isReset, true},
-		{"delay", Delay(50 * time.Millisecond), is(201, `"client_id":"delay"`), true},
-		{"delay-answer", DelayAnswer(50 * time.Millisecond), is(201, `"client_id":"delay-answer"`), true},
+		{"delay", Delay(50 * time.Millisecond), is(201, `"client_id":"delay-`), true},
+		{"delay-answer", DelayAnswer(50 * time.Millisecond), is(201, `"client_id":"delay-answer-`), true},
 		{"drop-answer", DropAnswer(), isEOF, true},
 		{"status-before", StatusBefore(429, 0), is(429, "injected"), false},
 		{"status-after", StatusAfter(503), is(503, "injected"), true},
@@ -81,30 +85,31 @@ func TestFaults(t *testing.T) {
 		{"huge", GarbageHuge().AfterWork(), func(status int, body string, err error) bool {
 			return err == nil && status == 200 && len(body) == hugeSize && json.Valid([]byte(body))
 		}, true},
-		{"slow-drip", SlowDrip(10 * time.Microsecond), is(201, `"client_id":"slow-drip"`), true},
+		{"slow-drip", SlowDrip(10 * time.Microsecond), is(201, `"client_id":"slow-drip-`), true},
 		{"hang", Hang(), func(_ int, _ string, err error) bool { return errors.Is(err, context.DeadlineExceeded) }, false},
 		{"hang-after-work", Hang().AfterWork(), func(_ int, _ string, err error) bool { return errors.Is(err, context.DeadlineExceeded) }, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
+			id := unique(test.name)
 			proxy := NewProxy(t, Shared(t).AdminURL())
 			injected := proxy.Inject(test.fault.On("POST", "/admin/clients").Times(1))
 			patience := 10 * time.Second
 			if test.fault.kind == hang {
-				patience = 300 * time.Millisecond
+				patience = 1500 * time.Millisecond
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
-			if status, body, err := create(ctx, proxy.URL(), test.name); !test.seen(status, body, err) {
+			if status, body, err := create(ctx, proxy.URL(), id); !test.seen(status, body, err) {
 				t.Errorf("got %d %.200q, %v", status, body, err)
 			}
-			if got := exists(t, test.name); got != test.worked {
+			if got := exists(t, id); got != test.worked {
 				t.Errorf("Hydra did the work: %v, want %v", got, test.worked)
 			}
 			if injected.Struck() != 1 || proxy.Received("POST", "") != 1 {
 				t.Errorf("struck %d of %d requests", injected.Struck(), proxy.Received("POST", ""))
 			}
-			if status, body, err := create(t.Context(), proxy.URL(), test.name+"-2"); status != 201 {
+			if status, body, err := create(t.Context(), proxy.URL(), unique(test.name)); status != 201 {
 				t.Errorf("after the fault: got %d %s, %v", status, body, err)
 			}
 		})
@@ -113,17 +118,18 @@ func TestFaults(t *testing.T) {
 
 // A delayed request reaches Hydra although its caller has given up.
 func TestDelayDeliversLate(t *testing.T) {
+	id := unique("late")
 	proxy := NewProxy(t, Shared(t).AdminURL())
-	proxy.Inject(Delay(200 * time.Millisecond))
+	proxy.Inject(Delay(time.Second))
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if _, _, err := create(ctx, proxy.URL(), "late"); !errors.Is(err, context.DeadlineExceeded) {
+	if _, _, err := create(ctx, proxy.URL(), id); !errors.Is(err, context.DeadlineExceeded) {
 		t.Fatalf("got %v, want the deadline", err)
 	}
-	if exists(t, "late") {
+	if exists(t, id) {
 		t.Fatal("it was there before the delay was over")
 	}
-	eventually(t, "Hydra has the client", func() bool { return exists(t, "late") })
+	eventually(t, "Hydra has the client", func() bool { return exists(t, id) })
 }
 
 // Retry-After is sent in seconds, and only if wanted.
@@ -169,7 +175,7 @@ func TestRefuse(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if status, body, err := create(t.Context(), proxy.URL(), "refuse"); status != 201 || proxy.URL() != url {
+	if status, body, err := create(t.Context(), proxy.URL(), unique("refuse")); status != 201 || proxy.URL() != url {
 		t.Errorf("after Accept: got %d %s, %v", status, body, err)
 	}
 }

@@ -21,7 +21,7 @@ func TestSharedIsOne(t *testing.T) {
 // A Hydra of a test's own knows nothing of the shared one, has the settings asked
 // for, and is gone when its test ends.
 func TestNewIsApart(t *testing.T) {
-	id := t.Name()
+	id := unique("apart")
 	Register(t, Shared(t).AdminURL(), map[string]any{"client_id": id})
 	var own *hydradev.Server
 	t.Run("own", func(t *testing.T) {

@@ -26,11 +26,12 @@ func TestBuy(t *testing.T) {
 	public := jose.JSONWebKey{Key: good.Public(), KeyID: "k1", Algorithm: "ES256", Use: "sig"}
 	for _, method := range []string{Basic, Post, PrivateKeyJWT} {
 		t.Run(method, func(t *testing.T) {
+			id := unique(method)
 			client := map[string]any{
-				"client_id": "buy." + method, "grant_types": []string{"client_credentials"},
+				"client_id": id, "grant_types": []string{"client_credentials"},
 				"token_endpoint_auth_method": method, "scope": "orders:read", "audience": []string{"https://api.test"},
 			}
-			p := Purchase{TokenURL: s.TokenURL(), Method: method, ID: "buy." + method, Scopes: []string{"orders:read"}, Audiences: []string{"https://api.test"}}
+			p := Purchase{TokenURL: s.TokenURL(), Method: method, ID: id, Scopes: []string{"orders:read"}, Audiences: []string{"https://api.test"}}
 			wrong, other := p, p
 			if method == PrivateKeyJWT {
 				client["jwks"] = jose.JSONWebKeySet{Keys: []jose.JSONWebKey{public}}
