@@ -1,0 +1,133 @@
+package handlers
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/tokenos/tokenos/apikey"
+)
+
+// Config says what the handlers stand on. API, Authenticate are required.
+type Config struct {
+	// API does the work.
+	API apikey.API
+	// Authenticate tells who a bearer token belongs to. It fails with
+	// apikey.ErrUnauthenticated for a token that is not good, and with
+	// apikey.ErrUnavailable when that cannot be known now.
+	Authenticate func(ctx context.Context, token string) (apikey.Caller, error)
+	// Ready are what /health/ready asks, by name, each within a second. The
+	// names are public, the errors only logged. None: always ready.
+	Ready map[string]func(context.Context) error
+	// Log takes one line per request, and failures. Nil: nothing is logged.
+	Log *slog.Logger
+	// TrustedProxies are the peers whose X-Forwarded-Proto, X-Forwarded-For
+	// and X-Request-Id count. Empty: nobody's.
+	TrustedProxies []netip.Prefix
+	// InsecureLoopback serves plain HTTP from a loopback peer that asks for a
+	// loopback host. For tokenos dev only.
+	InsecureLoopback bool
+	// MaxBodyBytes bounds a request's body. Zero means 64 KiB.
+	MaxBodyBytes int64
+	// RequestTimeout is how long a request may take. Zero means 30 seconds,
+	// which leaves room for a call to Hydra and its confirmation.
+	RequestTimeout time.Duration
+	// Version of the program, for the OpenAPI document. Empty means "dev".
+	Version string
+	// TokenURL is Hydra's token endpoint, for the OpenAPI document. Empty
+	// leaves the OAuth 2.0 scheme out of it; the bearer scheme stays.
+	TokenURL string
+}
+
+const (
+	defaultMaxBody        = 64 << 10
+	defaultRequestTimeout = 30 * time.Second
+)
+
+// server is a Config with its defaults, and what is made of it once.
+type server struct {
+	Config
+	bodies  shapes
+	health  *health
+	openapi []byte
+}
+
+func newServer(c Config) *server {
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.MaxBodyBytes == 0 {
+		c.MaxBodyBytes = defaultMaxBody
+	}
+	if c.RequestTimeout == 0 {
+		c.RequestTimeout = defaultRequestTimeout
+	}
+	if c.Version == "" {
+		c.Version = "dev"
+	}
+	return &server{Config: c, health: &health{checks: c.Ready, log: c.Log}}
+}
+
+// New makes the handler of the whole REST API. It fails on a Config that lacks
+// something.
+func New(c Config) (http.Handler, error) {
+	if c.API == nil || c.Authenticate == nil {
+		return nil, errors.New("handlers: API and Authenticate are required")
+	}
+	if c.MaxBodyBytes < 0 || c.RequestTimeout < 0 {
+		return nil, errors.New("handlers: MaxBodyBytes and RequestTimeout cannot be negative")
+	}
+	s := newServer(c)
+	engine := newEngine()
+	engine.Use(s.open, s.recoverPanic, s.requireHTTPS, s.authenticate, s.checkPath, s.readBody)
+	engine.NoRoute(s.noRoute)
+	engine.NoMethod(s.noMethod)
+	if err := s.routes(engine); err != nil {
+		return nil, err
+	}
+	return headAsGet(engine), nil
+}
+
+// NewOps makes a handler of /health/alive and /health/ready alone, for a
+// listener that only an orchestrator reaches: it asks for no TLS and no token.
+// It uses Ready, Log and RequestTimeout of the Config.
+func NewOps(c Config) http.Handler {
+	s := newServer(c)
+	engine := newEngine()
+	engine.Use(s.open, s.recoverPanic)
+	engine.NoRoute(s.noRoute)
+	engine.NoMethod(s.noMethod)
+	s.healthRoutes(newHuma(engine, s.Config))
+	return headAsGet(engine)
+}
+
+// newEngine is a Gin that adds nothing by itself: no redirects, no log, no
+// recovery, no trust in forwarding headers (Gin's defaults trust everybody's).
+func newEngine() *gin.Engine {
+	setGlobals()
+	e := gin.New()
+	e.HandleMethodNotAllowed = true
+	e.RedirectTrailingSlash = false
+	e.RedirectFixedPath = false
+	e.ForwardedByClientIP = false
+	_ = e.SetTrustedProxies(nil) // nil cannot be malformed
+	return e
+}
+
+// headAsGet answers HEAD as GET; net/http leaves the body out, because the
+// request it knows is still a HEAD.
+func headAsGet(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodHead {
+			get := *r
+			get.Method = http.MethodGet
+			r = &get
+		}
+		next.ServeHTTP(w, r)
+	})
+}

@@ -1,0 +1,146 @@
+package handlers
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"regexp"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"time"
+
+	"github.com/gin-gonic/gin"
+)
+
+// exchange is what is known of one request beside the request itself. It
+// travels in the request's context.
+type exchange struct {
+	id        string // request id, answered in X-Request-Id
+	address   string // the caller's, as far as it can be trusted
+	secure    bool   // came over TLS, as far as it can be trusted
+	principal string // who calls, once known
+	err       error  // why it failed, for the log
+}
+
+type exchangeKey struct{}
+
+// exchangeFrom returns the exchange in ctx; outside of a request an empty one.
+func exchangeFrom(ctx context.Context) *exchange {
+	if x, ok := ctx.Value(exchangeKey{}).(*exchange); ok {
+		return x
+	}
+	return &exchange{}
+}
+
+// open starts the exchange: its id, its deadline and the headers that every
+// answer carries. It ends with the one log line of the request.
+func (s *server) open(c *gin.Context) {
+	start, arrived := time.Now(), c.Request.Context()
+	peer := s.peerOf(c.Request)
+	x := &exchange{id: requestID(c.Request, peer.trusted), address: s.clientAddress(c.Request, peer), secure: s.secure(c.Request, peer)}
+	ctx, cancel := context.WithTimeout(context.WithValue(arrived, exchangeKey{}, x), s.RequestTimeout)
+	defer cancel()
+	c.Request = c.Request.WithContext(ctx)
+	setHeaders(c.Writer.Header(), x)
+	defer func() { s.logRequest(c, x, arrived, start) }()
+	c.Next()
+}
+
+// setHeaders are for programs, but a browser may open any address: nothing may
+// be kept, framed, sniffed, run or told on.
+func setHeaders(h http.Header, x *exchange) {
+	h.Set("X-Request-Id", x.id)
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("X-Frame-Options", "DENY")
+	if x.secure {
+		h.Set("Strict-Transport-Security", "max-age=31536000")
+	}
+}
+
+var inboundID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+
+// requestID takes over the id that a trusted proxy gave, so that its log and
+// ours can be laid side by side; everybody else gets a new one.
+func requestID(r *http.Request, trusted bool) string {
+	if ids := r.Header.Values("X-Request-Id"); trusted && len(ids) == 1 && inboundID.MatchString(ids[0]) {
+		return ids[0]
+	}
+	return "req_" + rand.Text()
+}
+
+// callerGone is what the log says when nobody waited for the answer (nginx's
+// status; never sent).
+const callerGone = 499
+
+func (s *server) logRequest(c *gin.Context, x *exchange, arrived context.Context, start time.Time) {
+	status, route := c.Writer.Status(), c.FullPath()
+	if x.err != nil && errors.Is(arrived.Err(), context.Canceled) {
+		status = callerGone
+	}
+	if route == "" {
+		route = "none"
+	}
+	attrs := []slog.Attr{
+		slog.String("method", knownMethod(c.Request.Method)),
+		slog.String("route", route),
+		slog.Int("status", status),
+		slog.Int64("duration_ms", time.Since(start).Milliseconds()),
+		slog.String("request_id", x.id),
+		slog.String("principal", x.principal),
+		slog.String("address", x.address),
+	}
+	level := slog.LevelInfo
+	if x.err != nil && status >= http.StatusInternalServerError {
+		attrs = append(attrs, slog.String("error", x.err.Error()))
+		level = slog.LevelWarn
+		if status == http.StatusInternalServerError {
+			level = slog.LevelError
+		}
+	}
+	s.Log.LogAttrs(context.WithoutCancel(arrived), level, "request", attrs...)
+}
+
+// knownMethod keeps made-up methods out of the log: they are input.
+func knownMethod(m string) string {
+	if slices.Contains([]string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"}, m) {
+		return m
+	}
+	return "other"
+}
+
+// recoverPanic answers a panic with a bare 500. Of the panic's value only the
+// type is logged, unless the runtime raised it: anything else may hold what a
+// caller sent. http.ErrAbortHandler goes on to net/http, which it is for.
+func (s *server) recoverPanic(c *gin.Context) {
+	defer func() {
+		v := recover()
+		if v == nil {
+			return
+		}
+		if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+			panic(http.ErrAbortHandler)
+		}
+		x := exchangeFrom(c.Request.Context())
+		said := fmt.Sprintf("%T", v)
+		if err, ok := v.(runtime.Error); ok {
+			said = err.Error()
+		}
+		s.Log.Error("panic", "request_id", x.id, "panic", said, "stack", string(debug.Stack()))
+		if c.Writer.Written() { // half an answer must not look whole
+			panic(http.ErrAbortHandler)
+		}
+		fail(c, errPanicked)
+	}()
+	c.Next()
+}
+
+var errPanicked = errors.New("panicked")

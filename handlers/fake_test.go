@@ -1,0 +1,217 @@
+package handlers_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tokenos/tokenos/apikey"
+	"github.com/tokenos/tokenos/handlers"
+)
+
+const (
+	goodToken = "ory_at_good-token.of_a~management+key/000="
+	secretNow = "tos_thisIsTheOneSecretThatMayLeave"
+	keyID     = "key_live_01k9x2m3n4p5q6r7s8t9v0w1xy"
+	canary    = "C4nary-7f3a9e55d1"
+)
+
+var then = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+
+// fake answers as an apikey.API with one key, and remembers what it was asked.
+type fake struct {
+	mu    sync.Mutex
+	calls []string
+	last  any
+	err   error
+	hold  func(ctx context.Context) error // runs in each call
+	key   apikey.Key
+}
+
+func newFake() *fake {
+	return &fake{key: apikey.Key{
+		Definition: apikey.Definition{
+			ID: keyID, RootID: keyID, Kind: apikey.KindAPI, Name: "billing worker", Owner: "acme", Environment: apikey.Live,
+			Labels: map[string]string{}, AuthMethod: apikey.ClientSecretBasic, Scopes: []string{"orders:read"}, Audiences: []string{},
+			Token:  apikey.TokenSettings{Format: apikey.Opaque, Lifetime: apikey.Duration(15 * time.Minute)},
+			Secret: &apikey.SecretInfo{Hint: "...x7Qf", CreatedAt: then}, PublicKeys: []apikey.PublicKey{},
+			CreatedAt: then, CreatedBy: "user:ana", UpdatedAt: then, Revision: 7,
+		},
+		Status: apikey.StatusActive, Flags: []apikey.Flag{},
+	}}
+}
+
+// did notes a call and gives the failure that is set.
+func (f *fake) did(ctx context.Context, call string, p any) error {
+	f.mu.Lock()
+	f.calls, f.last = append(f.calls, call), p
+	err, hold := f.err, f.hold
+	f.mu.Unlock()
+	if _, none := apikey.CallerFrom(ctx); none != nil {
+		return none
+	}
+	if hold != nil {
+		return hold(ctx)
+	}
+	return err
+}
+
+func (f *fake) count() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.calls)
+}
+
+func (f *fake) Create(ctx context.Context, p apikey.CreateParams) (apikey.Issued, error) {
+	k := f.key
+	k.Name, k.Revision = p.Name, 1
+	out := apikey.Issued{Key: k, Secret: apikey.NewSecret(secretNow)}
+	if p.AuthMethod == apikey.PrivateKeyJWT {
+		out.Secret = apikey.Secret{}
+	}
+	return out, f.did(ctx, "create", p)
+}
+
+func (f *fake) Get(ctx context.Context, id string) (apikey.Key, error) {
+	return f.key, f.did(ctx, "get "+id, nil)
+}
+
+func (f *fake) List(ctx context.Context, p apikey.ListParams) (apikey.Page[apikey.Key], error) {
+	n := 1
+	return apikey.Page[apikey.Key]{Data: []apikey.Key{f.key}, NextCursor: "next", Count: &n}, f.did(ctx, "list", p)
+}
+
+func (f *fake) Update(ctx context.Context, id string, p apikey.UpdateParams) (apikey.Key, error) {
+	if err := f.did(ctx, "update "+id, p); err != nil {
+		return apikey.Key{}, err
+	}
+	if p.IfMatch != 0 && p.IfMatch != f.key.Revision {
+		return apikey.Key{}, &apikey.Error{Kind: apikey.ErrPrecondition}
+	}
+	return f.key, nil
+}
+
+func (f *fake) result(ctx context.Context, call string, p any) (apikey.Result, error) {
+	return apikey.Result{Key: f.key, AccessEndsAt: &apikey.AccessEnds{Introspected: &then}}, f.did(ctx, call, p)
+}
+
+func (f *fake) Disable(ctx context.Context, id string, p apikey.DisableParams) (apikey.Result, error) {
+	return f.result(ctx, "disable "+id, p)
+}
+
+func (f *fake) Enable(ctx context.Context, id string, p apikey.ActionParams) (apikey.Result, error) {
+	return f.result(ctx, "enable "+id, p)
+}
+
+func (f *fake) Revoke(ctx context.Context, id string, p apikey.RevokeParams) (apikey.Result, error) {
+	r, err := f.result(ctx, "revoke "+id, p)
+	r.Pending, r.AccessEndsAt = true, &apikey.AccessEnds{}
+	return r, err
+}
+
+func (f *fake) RevokeTokens(ctx context.Context, id string, p apikey.ActionParams) (apikey.Result, error) {
+	return f.result(ctx, "revoke tokens "+id, p)
+}
+
+func (f *fake) Delete(ctx context.Context, id string) error { return f.did(ctx, "delete "+id, nil) }
+
+func (f *fake) PublicKeys(ctx context.Context, id string) ([]apikey.PublicKey, error) {
+	return nil, f.did(ctx, "public keys "+id, nil)
+}
+
+func (f *fake) AddPublicKey(ctx context.Context, id string, p apikey.PublicKeyParams) (apikey.PublicKey, error) {
+	return apikey.PublicKey{KID: "abc", Alg: "ES256", JWK: p.JWK, CreatedAt: then}, f.did(ctx, "add public key "+id, p)
+}
+
+func (f *fake) RemovePublicKey(ctx context.Context, id, kid string) error {
+	return f.did(ctx, "remove public key "+id+" "+kid, nil)
+}
+
+func (f *fake) KeyEvents(ctx context.Context, id string, p apikey.PageParams) (apikey.Page[apikey.Event], error) {
+	return apikey.Page[apikey.Event]{Data: []apikey.Event{{ID: 3, At: then, KeyID: id}}}, f.did(ctx, "key events "+id, p)
+}
+
+func (f *fake) Events(ctx context.Context, p apikey.FeedParams) (apikey.Page[apikey.Event], error) {
+	return apikey.Page[apikey.Event]{Data: []apikey.Event{}, NextCursor: fmt.Sprint(p.After)}, f.did(ctx, "events", p)
+}
+
+func (f *fake) Capabilities(ctx context.Context) (apikey.Capabilities, error) {
+	return apikey.Capabilities{Limits: apikey.DefaultLimits()}, f.did(ctx, "capabilities", nil)
+}
+
+// lockedBuffer is a log that many may write.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// bench is the handler over a fake, with its log.
+type bench struct {
+	*fake
+	h   http.Handler
+	log *lockedBuffer
+}
+
+func authenticate(_ context.Context, token string) (apikey.Caller, error) {
+	if token != goodToken {
+		return apikey.Caller{}, &apikey.Error{Kind: apikey.ErrUnauthenticated, Detail: "the access token is not valid"}
+	}
+	return apikey.Caller{Principal: "key:root1", Rights: []apikey.Right{apikey.Admin}}, nil
+}
+
+func newBench(t testing.TB, change func(*handlers.Config)) *bench {
+	t.Helper()
+	b := &bench{fake: newFake(), log: &lockedBuffer{}}
+	c := handlers.Config{API: b.fake, Authenticate: authenticate, Log: slog.New(slog.NewJSONHandler(b.log, nil))}
+	if change != nil {
+		change(&c)
+	}
+	h, err := handlers.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.h = h
+	return b
+}
+
+// request makes one that is in order: over TLS and with a token.
+func request(method, target, body string) *http.Request {
+	var r *http.Request
+	if body == "" {
+		r = httptest.NewRequest(method, "https://keys.test"+target, nil)
+	} else {
+		r = httptest.NewRequest(method, "https://keys.test"+target, strings.NewReader(body))
+		r.Header.Set("Content-Type", "application/json")
+	}
+	r.Header.Set("Authorization", "Bearer "+goodToken)
+	return r
+}
+
+// do serves one request and returns the whole answer.
+func (b *bench) do(r *http.Request) (*http.Response, string) {
+	w := httptest.NewRecorder()
+	b.h.ServeHTTP(w, r)
+	res := w.Result()
+	body, _ := io.ReadAll(res.Body)
+	return res, string(body)
+}

@@ -1,0 +1,125 @@
+package handlers
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humagin"
+	"github.com/gin-gonic/gin"
+
+	"github.com/tokenos/tokenos/apikey"
+)
+
+// checkPath ends requests whose path is written in a way that no route here
+// needs: routes, ids and kids are made of unreserved characters, so a percent
+// sign can only be there to slip something past somebody ("%2e%2e", "%2F").
+func (s *server) checkPath(c *gin.Context) {
+	if strings.ContainsRune(c.Request.URL.EscapedPath(), '%') {
+		fail(c, apikey.ErrNotFound)
+	}
+}
+
+// checkRequest looks at what the operation takes before huma reads it: ids in
+// the path, the query and the headers that change what a request means.
+func checkRequest(ctx huma.Context, next func(huma.Context)) {
+	c := humagin.Unwrap(ctx)
+	op := ctx.Operation()
+	// Everything is answered in JSON; with the header left in, huma would look
+	// for other formats and label the answer with what the caller wrote.
+	c.Request.Header.Del("Accept")
+	for _, check := range []func(*http.Request, *huma.Operation) error{
+		func(_ *http.Request, op *huma.Operation) error { return checkIDs(c, op) },
+		checkQuery,
+		checkHeaders,
+	} {
+		if err := check(c.Request, op); err != nil {
+			fail(c, err)
+			return
+		}
+	}
+	next(ctx)
+}
+
+func checkIDs(c *gin.Context, op *huma.Operation) error {
+	for _, p := range op.Parameters {
+		if p.In == "path" && !apikey.ValidID(c.Param(p.Name)) {
+			return apikey.ErrNotFound
+		}
+	}
+	return nil
+}
+
+// checkQuery refuses what would otherwise be dropped in silence: a filter that
+// is misspelt or given twice answers another question than the one asked.
+func checkQuery(r *http.Request, op *huma.Operation) error {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return &malformed{detail: "the query cannot be read"}
+	}
+	bad := &malformed{detail: "the query has parameters that do not belong there"}
+	for name, values := range query {
+		pointer := "?"
+		if safeName.MatchString(name) {
+			pointer += name
+		}
+		known := slices.ContainsFunc(op.Parameters, func(p *huma.Param) bool { return p.In == "query" && p.Name == name })
+		switch {
+		case !known:
+			bad.fields = append(bad.fields, apikey.FieldError{Pointer: pointer, Code: "unknown_parameter", Detail: "there is no such parameter here"})
+		case len(values) > 1:
+			bad.fields = append(bad.fields, apikey.FieldError{Pointer: pointer, Code: "repeated_parameter", Detail: "is given more than once"})
+		case !utf8.ValidString(values[0]) || strings.ContainsFunc(values[0], unicode.IsControl):
+			bad.fields = append(bad.fields, apikey.FieldError{Pointer: pointer, Code: "invalid_text", Detail: "has characters that no text has", Fix: "send UTF-8 without control characters"})
+		}
+	}
+	if len(bad.fields) == 0 {
+		return nil
+	}
+	slices.SortFunc(bad.fields, func(a, b apikey.FieldError) int { return strings.Compare(a.Pointer, b.Pointer) })
+	return bad
+}
+
+const (
+	idempotencyKey = "Idempotency-Key"
+	ifMatch        = "If-Match"
+)
+
+// checkHeaders checks Idempotency-Key where it counts, and refuses If-Match
+// where it would not be honoured: to go on would break the caller's guard.
+func checkHeaders(r *http.Request, op *huma.Operation) error {
+	takes := func(name string) bool {
+		return slices.ContainsFunc(op.Parameters, func(p *huma.Param) bool { return p.In == "header" && p.Name == name })
+	}
+	if sent := r.Header.Values(idempotencyKey); len(sent) > 0 && takes(idempotencyKey) {
+		if len(sent) > 1 || !validIdempotencyKey(sent[0]) {
+			return &malformed{detail: "Idempotency-Key must have 16 to 255 printable ASCII characters without space; a random UUID will do"}
+		}
+	}
+	if len(r.Header.Values(ifMatch)) > 0 && !takes(ifMatch) && r.Method != http.MethodGet {
+		return &malformed{detail: "If-Match is honoured by PATCH /v1/keys/{id} only"}
+	}
+	return nil
+}
+
+func validIdempotencyKey(s string) bool {
+	return len(s) >= 16 && len(s) <= 255 && !strings.ContainsFunc(s, func(r rune) bool { return r < '!' || r > '~' })
+}
+
+func (s *server) noRoute(c *gin.Context) { fail(c, apikey.ErrNotFound) }
+
+// noMethod answers 405. Gin has set Allow from its routes, which know no HEAD.
+func (s *server) noMethod(c *gin.Context) {
+	h := c.Writer.Header()
+	allowed := strings.Split(h.Get("Allow"), ", ")
+	if slices.Contains(allowed, http.MethodGet) {
+		allowed = append(allowed, http.MethodHead)
+	}
+	slices.Sort(allowed)
+	h.Set("Allow", strings.Join(allowed, ", "))
+	fail(c, apikey.ErrMethodNotAllowed)
+}

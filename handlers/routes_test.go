@@ -1,0 +1,258 @@
+package handlers_test
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tokenos/tokenos/apikey"
+	"github.com/tokenos/tokenos/handlers"
+)
+
+// Each route makes its call, with what the request says, and answers in its
+// form.
+func TestRoutes(t *testing.T) {
+	const idem = "0123456789abcdef"
+	at := "/v1/keys/" + keyID
+	until, scopes, name := then.Add(time.Hour), []string{"a", "b"}, "n"
+	tests := []struct {
+		method, target, body string
+		status               int
+		call                 string
+		params               any
+		holds                string
+	}{
+		{"GET", "/v1/keys", "", 200, "list", apikey.ListParams{}, `"next_cursor":"next","count":1`},
+		{"GET", "/v1/keys?q=x&owner=o&status=active&environment=live&auth_method=private_key_jwt&scope=s&label=k:v&expires_before=2026-11-23T12:00:00Z&root_id=r&kind=api&sort=-name&limit=7&cursor=c&count=true", "", 200, "list",
+			apikey.ListParams{Q: "x", Owner: "o", Status: "active", Environment: "live", AuthMethod: "private_key_jwt", Scope: "s", Label: "k:v", ExpiresBefore: &then, RootID: "r", Kind: "api", Sort: "-name", Limit: 7, Cursor: "c", Count: true}, `"data":[{"id"`},
+		{"POST", "/v1/keys", `{"name":"n","scopes":["a","b"],"token":{"lifetime":"1h30m"},"labels":{"team":"x"},"expires_at":"2026-11-23T13:00:00Z"}`, 201, "create",
+			apikey.CreateParams{Name: "n", Scopes: scopes, Token: &apikey.TokenParams{Lifetime: new(apikey.Duration(90 * time.Minute))}, Labels: map[string]string{"team": "x"}, ExpiresAt: &until, IdempotencyKey: idem}, `"client_secret":"` + secretNow},
+		{"GET", at, "", 200, "get " + keyID, nil, `"last_used_at":null`},
+		{"PATCH", at, `{"name":"n","expires_at":null,"labels":{"a":null}}`, 200, "update " + keyID,
+			apikey.UpdateParams{Name: &name, ExpiresAt: apikey.Null[time.Time](), Labels: map[string]*string{"a": nil}}, `"revision":7`},
+		{"DELETE", at, "", 204, "delete " + keyID, nil, ""},
+		{"POST", at + "/disable", `{"until":"2026-11-23T13:00:00Z"}`, 200, "disable " + keyID, apikey.DisableParams{Until: &until, IdempotencyKey: idem}, `"access_ends_at":{"introspected":"2026-11-23T12:00:00Z","offline":null}`},
+		{"POST", at + "/disable", "", 200, "disable " + keyID, apikey.DisableParams{IdempotencyKey: idem}, `"key":{`},
+		{"POST", at + "/enable", "", 200, "enable " + keyID, apikey.ActionParams{IdempotencyKey: idem}, `"key":{`},
+		{"POST", at + "/enable", "{}", 200, "enable " + keyID, apikey.ActionParams{IdempotencyKey: idem}, `"key":{`},
+		{"POST", at + "/revoke", `{"reason":"key_compromise"}`, 202, "revoke " + keyID, apikey.RevokeParams{Reason: apikey.KeyCompromise, IdempotencyKey: idem}, `"pending":true`},
+		{"POST", at + "/tokens/revoke", "", 200, "revoke tokens " + keyID, apikey.ActionParams{IdempotencyKey: idem}, `"key":{`},
+		{"GET", at + "/public-keys", "", 200, "public keys " + keyID, nil, `{"data":[],"next_cursor":null}`},
+		{"POST", at + "/public-keys", `{"jwk":{"kty":"EC"}}`, 201, "add public key " + keyID, apikey.PublicKeyParams{PublicKeyInput: apikey.PublicKeyInput{JWK: apikey.JWK{"kty": "EC"}}, IdempotencyKey: idem}, `"kid":"abc"`},
+		{"DELETE", at + "/public-keys/a_b-c", "", 204, "remove public key " + keyID + " a_b-c", nil, ""},
+		{"GET", at + "/events?limit=2&cursor=5", "", 200, "key events " + keyID, apikey.PageParams{Limit: 2, Cursor: "5"}, `"id":3`},
+		{"GET", "/v1/events?after=9&limit=1", "", 200, "events", apikey.FeedParams{After: 9, Limit: 1}, `{"data":[],"next_cursor":"9"}`},
+		{"GET", "/v1/capabilities", "", 200, "capabilities", nil, `"name_length":100`},
+	}
+	for _, test := range tests {
+		t.Run(test.method+" "+test.target, func(t *testing.T) {
+			b := newBench(t, nil)
+			r := request(test.method, test.target, test.body)
+			r.Header.Set("Idempotency-Key", idem)
+			res, body := b.do(r)
+			if res.StatusCode != test.status || !strings.Contains(body, test.holds) {
+				t.Fatalf("got %d %s, want %d with %s", res.StatusCode, body, test.status, test.holds)
+			}
+			if diff := cmp.Diff([]string{test.call}, b.calls); diff != "" {
+				t.Errorf("calls (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(test.params, b.last); diff != "" {
+				t.Errorf("params (-want +got):\n%s", diff)
+			}
+			if res.Header.Get("Cache-Control") != "no-store" {
+				t.Errorf("Cache-Control %q", res.Header.Get("Cache-Control"))
+			}
+			if test.status == 204 != (body == "") {
+				t.Errorf("status %d with body %q", test.status, body)
+			}
+			if test.call != "create" && strings.Contains(body, secretNow) {
+				t.Error("the secret left")
+			}
+		})
+	}
+}
+
+// A create says where the key is and at which revision; a private_key_jwt key
+// has no client_secret, not even an empty one.
+func TestCreated(t *testing.T) {
+	b := newBench(t, nil)
+	res, _ := b.do(request("POST", "/v1/keys", `{"name":"n","scopes":["a"]}`))
+	if res.Header.Get("Location") != "/v1/keys/"+keyID || res.Header.Get("ETag") != `"1"` {
+		t.Errorf("Location %q, ETag %q", res.Header.Get("Location"), res.Header.Get("ETag"))
+	}
+	_, body := b.do(request("POST", "/v1/keys", `{"name":"n","scopes":["a"],"auth_method":"private_key_jwt","public_keys":[{"jwk":{}}]}`))
+	if strings.Contains(body, "client_secret\":") {
+		t.Errorf("got %s", body)
+	}
+	if strings.Contains(b.log.String(), secretNow) {
+		t.Error("the secret is in the log")
+	}
+}
+
+// If-Match becomes the revision that the change must find; If-None-Match saves
+// the body.
+func TestETags(t *testing.T) {
+	for header, want := range map[string]int64{
+		`"7"`: 7, `"3", "7"`: 7, `"7" , "3"`: 7, `*`: 0, `W/"7"`: -1, `"x"`: -1, `7`: -1, `"07"`: -1, `"7`: -1, `"7" "3"`: -1, `garbage`: -1, `"0"`: -1, `"99999999999999999999"`: -1,
+	} {
+		b := newBench(t, nil)
+		r := request("PATCH", "/v1/keys/"+keyID, `{"name":"n"}`)
+		r.Header.Set("If-Match", header)
+		res, body := b.do(r)
+		if got := b.last.(apikey.UpdateParams).IfMatch; got != want {
+			t.Errorf("If-Match %s: revision %d, want %d", header, got, want)
+		}
+		if want == -1 {
+			wantProblem(t, res, body, 412, apikey.ErrPrecondition)
+		} else if res.StatusCode != 200 || res.Header.Get("ETag") != `"7"` {
+			t.Errorf("If-Match %s: got %d, ETag %s", header, res.StatusCode, res.Header.Get("ETag"))
+		}
+	}
+	for header, want := range map[string]int{`"7"`: 304, `W/"7"`: 304, `"1", "7"`: 304, `*`: 304, `"6"`: 200, `junk`: 200} {
+		b := newBench(t, nil)
+		r := request("GET", "/v1/keys/"+keyID, "")
+		r.Header.Set("If-None-Match", header)
+		res, body := b.do(r)
+		if res.StatusCode != want || (want == 304) != (body == "") || res.Header.Get("ETag") != `"7"` {
+			t.Errorf("If-None-Match %s: got %d %q, ETag %s", header, res.StatusCode, body, res.Header.Get("ETag"))
+		}
+	}
+}
+
+// The caller of a call is who the token belongs to, where it came from, and
+// under which request id.
+func TestCallerTravels(t *testing.T) {
+	var got apikey.Caller
+	b := newBench(t, nil)
+	r := request("GET", "/v1/keys/"+keyID, "")
+	r.RemoteAddr = "203.0.113.9:1234"
+	r.Header.Set("User-Agent", "curl/8\x1b[31m"+strings.Repeat("é", 10)+strings.Repeat("a", 300))
+	b.fake.hold = nil
+	b.h = mustNew(t, handlers.Config{API: seeing{b.fake, &got}, Authenticate: authenticate})
+	res, _ := b.do(r)
+	want := apikey.Caller{Principal: "key:root1", Rights: []apikey.Right{apikey.Admin}, Address: "203.0.113.9",
+		UserAgent: ("curl/8[31m" + strings.Repeat("a", 300))[:200], RequestID: res.Header.Get("X-Request-Id")}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("caller (-want +got):\n%s", diff)
+	}
+}
+
+func mustNew(t *testing.T, c handlers.Config) http.Handler {
+	t.Helper()
+	h, err := handlers.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+// HEAD answers as GET.
+func TestHead(t *testing.T) {
+	b := newBench(t, nil)
+	res, _ := b.do(request("HEAD", "/v1/keys/"+keyID, ""))
+	if res.StatusCode != 200 || res.Header.Get("ETag") != `"7"` {
+		t.Errorf("got %d, ETag %q", res.StatusCode, res.Header.Get("ETag"))
+	}
+}
+
+// The OpenAPI document names every route with its errors, needs no token, and
+// its limits are those that apikey enforces.
+func TestOpenAPI(t *testing.T) {
+	b := newBench(t, func(c *handlers.Config) { c.TokenURL = "https://auth.test/oauth2/token" })
+	r := request("GET", "/openapi.json", "")
+	r.Header.Del("Authorization")
+	res, body := b.do(r)
+	if res.StatusCode != 200 || res.Header.Get("Content-Type") != "application/json" {
+		t.Fatalf("got %d %s", res.StatusCode, res.Header.Get("Content-Type"))
+	}
+	type schema struct {
+		MinLength, MaxLength, MinItems, MaxItems, MaxProperties, Minimum, Maximum *int
+		Type                                                                    any
+		Properties                                                              map[string]schema
+		AdditionalProperties                                                    any
+	}
+	var doc struct {
+		OpenAPI string
+		Paths   map[string]map[string]struct {
+			OperationID string
+			Security    []map[string][]string
+			Responses   map[string]any
+			Parameters  []struct {
+				Name   string
+				Schema schema
+			}
+			RequestBody *struct{ Content map[string]any }
+		}
+		Components struct {
+			Schemas         map[string]schema
+			SecuritySchemes map[string]any
+		}
+	}
+	if err := json.Unmarshal([]byte(body), &doc); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for path, ops := range doc.Paths {
+		for method, op := range ops {
+			got = append(got, strings.ToUpper(method)+" "+path)
+			if strings.HasPrefix(path, "/v1/") && (len(op.Security) != 2 || op.Responses["401"] == nil || op.Responses["503"] == nil) {
+				t.Errorf("%s %s: security %v, responses %d", method, path, op.Security, len(op.Responses))
+			}
+			for _, p := range op.Parameters {
+				if p.Name == "limit" && (p.Schema.Maximum == nil || *p.Schema.Maximum != apikey.DefaultLimits().PageSize) {
+					t.Errorf("%s %s: limit has no maximum of %d", method, path, apikey.DefaultLimits().PageSize)
+				}
+			}
+			if op.RequestBody != nil && op.RequestBody.Content["application/octet-stream"] != nil {
+				t.Errorf("%s %s: the body is described as bytes", method, path)
+			}
+		}
+	}
+	if len(got) != 17 || !strings.HasPrefix(doc.OpenAPI, "3.1") || doc.Components.SecuritySchemes["oauth2"] == nil {
+		t.Errorf("OpenAPI %s with %d operations: %v", doc.OpenAPI, len(got), got)
+	}
+	limits := apikey.DefaultLimits()
+	for _, of := range []string{"CreateParams", "UpdateParams"} {
+		s := doc.Components.Schemas[of]
+		for name, pair := range map[string][2]any{
+			"name":        {s.Properties["name"].MaxLength, limits.NameLength},
+			"description": {s.Properties["description"].MaxLength, limits.DescriptionLength},
+			"owner":       {s.Properties["owner"].MaxLength, limits.OwnerLength},
+			"scopes":      {s.Properties["scopes"].MaxItems, limits.Scopes},
+			"audiences":   {s.Properties["audiences"].MaxItems, limits.Audiences},
+		} {
+			if p := pair[0].(*int); p == nil || *p != pair[1].(int) {
+				t.Errorf("%s.%s: the schema's limit is not %v", of, name, pair[1])
+			}
+		}
+	}
+	create := doc.Components.Schemas["CreateParams"]
+	for name, pair := range map[string][2]any{
+		"labels":      {create.Properties["labels"].MaxProperties, limits.Labels},
+		"public_keys": {create.Properties["public_keys"].MaxItems, limits.PublicKeys},
+		"owners":      {create.Properties["owners"].MaxItems, limits.Owners},
+	} {
+		if p := pair[0].(*int); p == nil || *p != pair[1].(int) {
+			t.Errorf("CreateParams.%s: the schema's limit is not %v", name, pair[1])
+		}
+	}
+	if p := doc.Components.Schemas["RevokeParams"].Properties["description"].MaxLength; p == nil || *p != limits.DescriptionLength {
+		t.Errorf("RevokeParams.description: the schema's limit is not %d", limits.DescriptionLength)
+	}
+}
+
+// seeing notes the caller of a Get.
+type seeing struct {
+	*fake
+	caller *apikey.Caller
+}
+
+func (s seeing) Get(ctx context.Context, id string) (apikey.Key, error) {
+	*s.caller, _ = apikey.CallerFrom(ctx)
+	return s.fake.Get(ctx, id)
+}
