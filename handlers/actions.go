@@ -10,8 +10,8 @@ import (
 // actionInput is a POST to a key. Its body may be left out where nothing in it
 // is required.
 type actionInput struct {
-	keyPath
-	idempotent
+	KeyPath
+	Idempotent
 	RawBody []byte
 }
 
@@ -70,7 +70,7 @@ func (s *server) revokeTokens(ctx context.Context, in *actionInput) (*actionOutp
 	return acted(s.API.RevokeTokens(ctx, in.ID, p))
 }
 
-func (s *server) publicKeys(ctx context.Context, in *keyPath) (*pageOutput[apikey.PublicKey], error) {
+func (s *server) publicKeys(ctx context.Context, in *KeyPath) (*pageOutput[apikey.PublicKey], error) {
 	list, err := s.API.PublicKeys(ctx, in.ID)
 	return pageOf(apikey.Page[apikey.PublicKey]{Data: list}, err) // at most ten: one page
 }
@@ -91,7 +91,7 @@ func (s *server) addPublicKey(ctx context.Context, in *actionInput) (*publicKeyO
 }
 
 type publicKeyPath struct {
-	keyPath
+	KeyPath
 	KID string `path:"kid" doc:"RFC 7638 SHA-256 thumbprint of the public key"`
 }
 

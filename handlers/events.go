@@ -7,7 +7,7 @@ import (
 )
 
 type keyEventsInput struct {
-	keyPath
+	KeyPath
 	Limit  int    `query:"limit" minimum:"1" maximum:"200" doc:"default 50"`
 	Cursor string `query:"cursor" doc:"next_cursor of the page before"`
 }

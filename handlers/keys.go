@@ -8,13 +8,13 @@ import (
 	"github.com/tokenos/tokenos/apikey"
 )
 
-// keyPath names a key. Anything that cannot be an id is 404 before it is used.
-type keyPath struct {
+// KeyPath names a key (exported, as is Idempotent: huma reads exported fields only). Anything that cannot be an id is 404 before it is used.
+type KeyPath struct {
 	ID string `path:"id" doc:"the key's id" example:"key_live_01k9x2m3n4p5q6r7s8t9v0w1xy"`
 }
 
-// idempotent is what every POST that changes something takes.
-type idempotent struct {
+// Idempotent is what every POST that changes something takes.
+type Idempotent struct {
 	IdempotencyKey string `header:"Idempotency-Key" doc:"16 to 255 printable ASCII characters without space. The same key and body within 24 hours get the same answer, including the same secret" example:"6f0c9a0e-6f1f-4a55-9d7e-0f6b1f2f9c11"`
 }
 
@@ -69,7 +69,7 @@ func (s *server) list(ctx context.Context, in *listInput) (*pageOutput[apikey.Ke
 }
 
 type createInput struct {
-	idempotent
+	Idempotent
 	RawBody []byte
 }
 
@@ -109,7 +109,7 @@ type keyOutput struct {
 }
 
 type getInput struct {
-	keyPath
+	KeyPath
 	IfNoneMatch string `header:"If-None-Match" doc:"answers 304 if the key is still at this ETag"`
 }
 
@@ -126,7 +126,7 @@ func (s *server) get(ctx context.Context, in *getInput) (*keyOutput, error) {
 }
 
 type updateInput struct {
-	keyPath
+	KeyPath
 	IfMatch string `header:"If-Match" doc:"the ETag of the key you have seen; another answers 412" example:"\"7\""`
 	RawBody []byte
 }
@@ -149,6 +149,6 @@ func (s *server) update(ctx context.Context, in *updateInput) (*keyOutput, error
 // nothing is the answer to a delete: 204.
 type nothing struct{}
 
-func (s *server) delete(ctx context.Context, in *keyPath) (*nothing, error) {
+func (s *server) delete(ctx context.Context, in *KeyPath) (*nothing, error) {
 	return nil, s.API.Delete(ctx, in.ID)
 }

@@ -172,9 +172,9 @@ func TestOpenAPI(t *testing.T) {
 	}
 	type schema struct {
 		MinLength, MaxLength, MinItems, MaxItems, MaxProperties, Minimum, Maximum *int
-		Type                                                                    any
-		Properties                                                              map[string]schema
-		AdditionalProperties                                                    any
+		Type                                                                      any
+		Properties                                                                map[string]schema
+		AdditionalProperties                                                      any
 	}
 	var doc struct {
 		OpenAPI string
