@@ -29,7 +29,7 @@ const (
 // retryIn is what callers of ours are told to wait.
 const retryIn = 2 * time.Second
 
-const maxDescription = 300 // characters of Hydra's words that go into an error
+const maxWords = 300 // characters of each of Hydra's words that go into an error
 
 // explain turns the end of a call into nil or an error of apikey's kinds. The
 // rule: [apikey.ErrNotSent] only if Hydra surely did not do it. No connection
@@ -120,11 +120,11 @@ func describe(c *call, resp *http.Response, err error) error {
 	if a == (answer{}) {
 		return fmt.Errorf("answer %d", resp.StatusCode)
 	}
-	words := a.Error + ": " + a.Description
 	if !c.secret.IsZero() {
-		words = strings.ReplaceAll(words, c.secret.Reveal(), c.secret.String())
+		a.Error = strings.ReplaceAll(a.Error, c.secret.Reveal(), c.secret.String())
+		a.Description = strings.ReplaceAll(a.Description, c.secret.Reveal(), c.secret.String())
 	}
-	return fmt.Errorf("answer %d: %s", resp.StatusCode, plain(words))
+	return fmt.Errorf("answer %d: %s: %s", resp.StatusCode, plain(a.Error), plain(a.Description))
 }
 
 // strange says why an answer that means success does not count.
@@ -141,8 +141,8 @@ func plain(s string) string {
 		return r
 	}, s)
 	// The hint stands at the end of Hydra's descriptions.
-	if r := []rune(s); len(r) > maxDescription {
-		return "..." + string(r[len(r)-maxDescription:])
+	if r := []rune(s); len(r) > maxWords {
+		return "..." + string(r[len(r)-maxWords:])
 	}
 	return s
 }
