@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 func init() { roles["guardian"] = playGuardian }
@@ -127,4 +128,16 @@ func TestReleasedGuardDoesNothing(t *testing.T) {
 		t.Error("the guard killed the process although it was released")
 	}
 	killHard(t, cmd)
+}
+
+// eventually polls until ok is true, at most 20 s.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); {
+		if ok() {
+			return
+		}
+		<-time.After(5 * time.Millisecond)
+	}
+	t.Fatalf("within 20 s it did not become true that %s", what)
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"testing"
-	"time"
 )
 
 // envRole makes this test binary play another program; see TestMain.
@@ -57,16 +56,4 @@ func start(t *testing.T, cfg Config) *Server {
 		}
 	})
 	return s
-}
-
-// eventually polls until ok is true, at most 20 s.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); {
-		if ok() {
-			return
-		}
-		<-time.After(5 * time.Millisecond)
-	}
-	t.Fatalf("within 20 s it did not become true that %s", what)
 }

@@ -7,8 +7,12 @@ import (
 	"sync"
 )
 
-// banner begins the lines of advertising that Hydra prints at each start.
-var banner = []string{"Thank you for using Ory Hydra", "Take security seriously and subscribe", ">> Subscribe now:"}
+// banner tells the lines that Hydra prints at each start and that say nothing to
+// people who run it on loopback: advertising, and that it has no TLS.
+var banner = []string{
+	"Thank you for using Ory Hydra", "Take security seriously and subscribe", ">> Subscribe now:",
+	"msg=HTTPS is disabled. Please ensure that your proxy",
+}
 
 // output passes Hydra's lines on to a log without the secrets and the banner,
 // and keeps the last ones for error messages. It never fails: an error would
@@ -36,7 +40,7 @@ func (o *output) Write(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, l := range o.lines.add(p) {
-		if strings.TrimSpace(l) != "" && !advertises(l) {
+		if strings.TrimSpace(l) != "" && !isBanner(l) {
 			fmt.Fprintln(o.log, o.blot.Replace(l))
 		}
 	}
@@ -64,9 +68,9 @@ func (o *output) reset() {
 	o.lines = lines{}
 }
 
-func advertises(line string) bool {
+func isBanner(line string) bool {
 	for _, b := range banner {
-		if strings.HasPrefix(line, b) {
+		if strings.Contains(line, b) {
 			return true
 		}
 	}

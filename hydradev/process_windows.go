@@ -21,7 +21,7 @@ func startTied(cmd *exec.Cmd) (release func(), err error) {
 	info := windows.JOBOBJECT_EXTENDED_LIMIT_INFORMATION{}
 	info.BasicLimitInformation.LimitFlags = windows.JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE
 	_, err = windows.SetInformationJobObject(job, windows.JobObjectExtendedLimitInformation,
-		uintptr(unsafe.Pointer(&info)), uint32(unsafe.Sizeof(info)))
+		uintptr(unsafe.Pointer(&info)), uint32(unsafe.Sizeof(info))) //nolint:gosec // the call takes the struct by its address
 	if err != nil {
 		_ = windows.CloseHandle(job)
 		return nil, fmt.Errorf("set up a job object: %w", err)
@@ -42,7 +42,7 @@ func startTied(cmd *exec.Cmd) (release func(), err error) {
 
 // assign puts the process pid into the job.
 func assign(job windows.Handle, pid int) error {
-	h, err := windows.OpenProcess(windows.PROCESS_SET_QUOTA|windows.PROCESS_TERMINATE, false, uint32(pid))
+	h, err := windows.OpenProcess(windows.PROCESS_SET_QUOTA|windows.PROCESS_TERMINATE, false, uint32(pid)) //nolint:gosec // a process id of Windows has 32 bits
 	if err != nil {
 		return fmt.Errorf("open process %d: %w", pid, err)
 	}

@@ -51,7 +51,7 @@ func (c *buildCount) line(elapsed time.Duration) string {
 	if c.packages == 0 {
 		return s + " getting ready to compile"
 	}
-	return s + fmt.Sprintf(" %d packages compiled of at most %d", c.packages, hydraPackages)
+	return s + fmt.Sprintf(" %d packages compiled of about %d", c.packages, hydraPackages)
 }
 
 func (c *buildCount) tail() string {

@@ -172,7 +172,7 @@ func (s *Server) launch(ctx context.Context) error {
 	if err := s.settle(ctx, c); err != nil {
 		c.end(stopGrace)
 		if errors.Is(err, errGone) {
-			return fmt.Errorf("hydradev: start Hydra: it ended at once (%v)\n%s", c.err, s.out.tail())
+			return fmt.Errorf("hydradev: start Hydra: it ended at once (%s)\n%s", ending(c), s.out.tail())
 		}
 		return fmt.Errorf("%w\n%s", err, s.out.tail())
 	}

@@ -142,7 +142,7 @@ func TestLogHasNoSecrets(t *testing.T) {
 	}
 	for _, b := range banner {
 		if strings.Contains(got, b) {
-			t.Errorf("advertising in the log: %s", b)
+			t.Errorf("noise in the log: %s", b)
 		}
 	}
 }

@@ -34,7 +34,7 @@ func (f *folder) copyFrom(template, name string) error {
 	if err != nil {
 		return err
 	}
-	defer from.Close()
+	defer func() { _ = from.Close() }()
 	to, err := os.CreateTemp(f.path, name+"-*.tmp") // mode 0600
 	if err != nil {
 		return f.unwritable(err)

@@ -138,7 +138,11 @@ func TestRetryAfter(t *testing.T) {
 	proxy.Inject(StatusBefore(503, 7*time.Second).Times(1))
 	proxy.Inject(StatusBefore(503, 0))
 	for _, want := range []string{"7", ""} {
-		resp, err := direct.Get(proxy.URL() + "/health/ready")
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, proxy.URL()+"/health/ready", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := direct.Do(req)
 		if err != nil {
 			t.Fatal(err)
 		}

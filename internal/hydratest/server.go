@@ -20,9 +20,9 @@ var shared struct {
 	err    error
 }
 
-// Main runs the tests of a package and stops its shared Hydra; it returns the
-// exit code for os.Exit.
-func Main(m *testing.M) int {
+// Main runs the tests of a package (m is its [*testing.M], or what wraps one) and
+// stops its shared Hydra; it returns the exit code for os.Exit.
+func Main(m interface{ Run() int }) int {
 	code := m.Run()
 	if err := Close(); err != nil {
 		_, _ = os.Stderr.WriteString(err.Error() + "\n")

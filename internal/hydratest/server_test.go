@@ -9,7 +9,7 @@ import (
 	"github.com/tokenos/tokenos/hydradev"
 )
 
-func TestMain(m *testing.M) { os.Exit(Main(m)) }
+func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 // All tests of a package share one Hydra, which works.
 func TestSharedIsOne(t *testing.T) {
