@@ -57,6 +57,8 @@ func explain(status int, errs []error) error {
 	switch {
 	case len(invalid.Fields) > 0:
 		return invalid
+	case status == http.StatusBadRequest && len(errs) == 0:
+		return errNoBody // the one case in which huma says 400 by itself
 	case status < http.StatusInternalServerError:
 		return &malformed{detail: "the request cannot be read"}
 	}

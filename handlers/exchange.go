@@ -46,6 +46,13 @@ func (s *server) open(c *gin.Context) {
 	defer cancel()
 	c.Request = c.Request.WithContext(ctx)
 	setHeaders(c.Writer.Header(), x)
+	if len(c.Request.TransferEncoding) > 0 {
+		// net/http drops a Content-Length beside Transfer-Encoding unseen and
+		// reads on. A proxy that went by the length would take what follows
+		// for another's request, so the connection must end (RFC 9112 section
+		// 6.1); and since it cannot be told, every chunked request ends it.
+		c.Header("Connection", "close")
+	}
 	defer func() { s.logRequest(c, x, arrived, start) }()
 	c.Next()
 }

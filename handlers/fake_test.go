@@ -3,6 +3,7 @@ package handlers_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -64,10 +65,15 @@ func (f *fake) did(ctx context.Context, call string, p any) error {
 	return err
 }
 
-func (f *fake) count() int {
+func (f *fake) count() int { return len(f.called()) }
+
+// called returns the calls since it was asked last.
+func (f *fake) called() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return len(f.calls)
+	calls := f.calls
+	f.calls = nil
+	return calls
 }
 
 func (f *fake) Create(ctx context.Context, p apikey.CreateParams) (apikey.Issued, error) {
@@ -165,6 +171,12 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
+func (l *lockedBuffer) Reset() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.b.Reset()
+}
+
 // bench is the handler over a fake, with its log.
 type bench struct {
 	*fake
@@ -214,4 +226,9 @@ func (b *bench) do(r *http.Request) (*http.Response, string) {
 	res := w.Result()
 	body, _ := io.ReadAll(res.Body)
 	return res, string(body)
+}
+
+func jsonOf(v any) (string, error) {
+	b, err := json.Marshal(v)
+	return string(b), err
 }

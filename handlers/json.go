@@ -29,7 +29,7 @@ func decode[T any](s *server, raw []byte) (T, error) {
 	raw = bytes.TrimLeft(raw, " \t\r\n")
 	if len(raw) == 0 {
 		if how.needed {
-			return v, &malformed{detail: "the request needs a body: a JSON object"}
+			return v, errNoBody
 		}
 		return v, nil
 	}
@@ -44,6 +44,8 @@ func decode[T any](s *server, raw []byte) (T, error) {
 	}
 	return v, nil
 }
+
+var errNoBody = &malformed{detail: "the request needs a body: a JSON object"}
 
 // wellFormed walks over the tokens before anything is built from them, so that
 // a deep or broken body costs no memory.

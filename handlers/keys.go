@@ -8,7 +8,9 @@ import (
 	"github.com/tokenos/tokenos/apikey"
 )
 
-// KeyPath names a key (exported, as is Idempotent: huma reads exported fields only). Anything that cannot be an id is 404 before it is used.
+// KeyPath names a key. Anything that cannot be an id is 404 before it is used.
+// It is exported, as Idempotent is, because huma passes over embedded fields
+// that are not.
 type KeyPath struct {
 	ID string `path:"id" doc:"the key's id" example:"key_live_01k9x2m3n4p5q6r7s8t9v0w1xy"`
 }

@@ -168,7 +168,7 @@ var (
 // safeFields cuts each pointer where it would repeat what the caller made up.
 func safeFields(in []apikey.FieldError) []apikey.FieldError {
 	const most = 50 // a body has room for thousands of mistakes
-	out := make([]apikey.FieldError, 0, min(len(in), most))
+	var out []apikey.FieldError
 	for _, f := range in[:min(len(in), most)] {
 		f.Pointer = safePointer(f.Pointer)
 		out = append(out, f)

@@ -58,7 +58,7 @@ func TestRoutes(t *testing.T) {
 			if res.StatusCode != test.status || !strings.Contains(body, test.holds) {
 				t.Fatalf("got %d %s, want %d with %s", res.StatusCode, body, test.status, test.holds)
 			}
-			if diff := cmp.Diff([]string{test.call}, b.calls); diff != "" {
+			if diff := cmp.Diff([]string{test.call}, b.called()); diff != "" {
 				t.Errorf("calls (-want +got):\n%s", diff)
 			}
 			if diff := cmp.Diff(test.params, b.last); diff != "" {
