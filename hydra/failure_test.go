@@ -128,7 +128,7 @@ func wantFailure(t *testing.T, err error, kind apikey.ErrorKind, outcome error) 
 		t.Errorf("got %v, want %v and %v", err, kind, outcome)
 	}
 	for _, other := range []error{apikey.ErrNotSent, apikey.ErrOutcomeUnknown, apikey.ErrNotFound, apikey.ErrClientExists} {
-		if other != outcome && errors.Is(err, other) {
+		if !errors.Is(outcome, other) && errors.Is(err, other) {
 			t.Errorf("got %v, which is also %v", err, other)
 		}
 	}

@@ -68,7 +68,7 @@ type desk struct {
 	asked    int
 	readied  int
 	arrivals chan struct{} // if set, an introspection says here that it has come
-	go_      chan struct{} // and waits here
+	leave    chan struct{} // and waits here
 }
 
 func active(id string, end time.Time) string {
@@ -94,7 +94,7 @@ func newDesk(t *testing.T, answers ...string) *desk {
 		}
 		if d.arrivals != nil {
 			d.arrivals <- struct{}{}
-			<-d.go_
+			<-d.leave
 		}
 		if a := d.next(); a != "" {
 			say(w, 200, mediaJSON, a)
@@ -304,7 +304,7 @@ func TestIntrospectOnce(t *testing.T) {
 	// Callers with one token share one question, and one who goes away does
 	// not end it.
 	d := newDesk(t, active("key_test_1", time.Now().Add(time.Hour)))
-	d.arrivals, d.go_ = make(chan struct{}), make(chan struct{})
+	d.arrivals, d.leave = make(chan struct{}), make(chan struct{})
 	h := d.against(t, func(c *hydra.Config) { c.CallTimeout = 20 * time.Second })
 	first, cancel := context.WithCancel(deadline(t))
 	var gone error
@@ -320,7 +320,7 @@ func TestIntrospectOnce(t *testing.T) {
 	for i := range errs {
 		others.Go(func() { _, errs[i] = h.Introspect(deadline(t), "token") })
 	}
-	close(d.go_)
+	close(d.leave)
 	others.Wait()
 	if err := errors.Join(errs...); err != nil || d.questions() != 1 {
 		t.Errorf("got %v after %d questions, want one", err, d.questions())
@@ -362,13 +362,13 @@ func TestCrowdingKeepsNoTokenAlive(t *testing.T) {
 		t.Fatal(err)
 	}
 	tick.add(time.Minute)
-	d.arrivals, d.go_ = make(chan struct{}), make(chan struct{})
+	d.arrivals, d.leave = make(chan struct{}), make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() { _, _ = h.Introspect(ctx, "crowd") })
 	<-d.arrivals
 	if _, err := h.Introspect(ctx, "token"); !errors.Is(err, apikey.ErrUnavailable) {
 		t.Errorf("got %v, want unavailable", err)
 	}
-	close(d.go_)
+	close(d.leave)
 	wg.Wait()
 }

@@ -65,7 +65,7 @@ func newTransport(c Config, unreached func(error)) *transport {
 		MaxResponseHeaderBytes: 64 << 10,
 	}}
 	attempt := timeout.New[*http.Response](c.CallTimeout)
-	room := uint(c.MaxConcurrent) //nolint:gosec // withDefaults made it positive
+	room := uint(c.MaxConcurrent)
 	changes := bulkhead.New[*http.Response](room)
 	lookups := bulkhead.New[*http.Response](room)
 	// In an outage every call fails and asks for retries: at most a fifth of
