@@ -97,7 +97,7 @@ func FuzzScopes(f *testing.F) {
 // Text that is taken has no control or format character, is in NFC, trimmed,
 // within its bounds, and is taken again unchanged.
 func FuzzText(f *testing.F) {
-	for _, seed := range []string{"", " a ", "billing worker", "e\u0301", "\u202e", "\u200b", "a\x00", "\x1b[0m", "\xff", "\ufffd", "\ue000", "\u2028", " \u0301", "\u1e9b\u0323", "🔑", "\u0340", "\u2000x\u2001", strings.Repeat("é", 101)} {
+	for _, seed := range []string{"", " a ", "billing worker", "e\u0301", "\u202e", "\u200b", "a\x00", "\x1b[0m", "\xff", "\ufffd", "\ue000", "\u2028", " \u0301", "\u1e9b\u0323", "🔑", "\u0340", "\u2000x\u2001", "ꮀ", "İı", "ΣΊΣΥΦΟΣ", strings.Repeat("é", 101)} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, in string) {

@@ -38,11 +38,16 @@ func SearchWords(q string) []string {
 // SortKey is the form of a name that lists are ordered by.
 func SortKey(name string) string { return strings.ToLower(norm.NFC.String(name)) }
 
+// oneI: who writes Istanbul finds it in Turkish letters too.
+var oneI = strings.NewReplacer("İ", "i", "ı", "i")
+
 // fold makes one of letters that differ in case or form alone (the Unicode
 // Standard, section 3.13, D146), and splits at everything that is not a letter
-// or digit. Folding takes composed letters apart, so it is composed again.
+// or digit. Folding takes composed letters apart, so it is composed again; and
+// it exchanges the two cases of Cherokee, so it is lower-cased.
 func fold(s string) []string {
-	s = norm.NFKC.String(cases.Fold().String(norm.NFKC.String(s)))
+	s = cases.Fold().String(oneI.Replace(norm.NFKC.String(s)))
+	s = norm.NFKC.String(strings.ToLower(s))
 	words := strings.FieldsFunc(s, func(r rune) bool {
 		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !unicode.IsMark(r)
 	})

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
@@ -28,12 +29,12 @@ func found(d apikey.Definition, query string) bool {
 func TestSearchFinds(t *testing.T) {
 	d := apikey.Definition{
 		ID: "key_live_01k9x2aaaabbbbccccddddeeee", Environment: apikey.Live,
-		Name: "Billing-Worker (nightly)", Description: "Straße, ΣΊΣΥΦΟΣ, J\u030Corn\ncafé №7", Owner: "Acme GmbH",
+		Name: "Billing-Worker (nightly)", Description: "Straße, ΣΊΣΥΦΟΣ, J\u030Corn\ncafé №7 Ꮀ İstanbul", Owner: "Acme GmbH",
 		Labels: map[string]string{"team": "Payments", "cost.center": "4711/b"},
 	}
 	for _, q := range []string{
 		"", "billing", "BILL", "worker billing", "nightly", "acme", "gmbh acme bill", "team", "payments", "4711", "cost", "center", "01k9x2",
-		"01K9X2AAAABBBBCCCCDDDDEEEE", "straße", "STRASSE", "strass", "σίσυφος", "ΣΊΣΥΦΟΣ", "cafe\u0301", "CAFÉ", "ǰorn", "J\u030CORN", "no7", "ｂｉｌｌｉｎｇ", "billing-worker", "\"billing\"", "4711/b",
+		"01K9X2AAAABBBBCCCCDDDDEEEE", "straße", "STRASSE", "strass", "σίσυφος", "ΣΊΣΥΦΟΣ", "cafe\u0301", "CAFÉ", "ǰorn", "J\u030CORN", "no7", "ꮀ", "Ꮀ", "istanbul", "ISTANBUL", "İSTANBUL", "ıstanbul", "ｂｉｌｌｉｎｇ", "billing-worker", "\"billing\"", "4711/b",
 	} {
 		if !found(d, q) {
 			t.Errorf("%q does not find it among %q", q, apikey.SearchTerms(d))
@@ -68,6 +69,28 @@ func TestSearchTermsAreBounded(t *testing.T) {
 	for _, q := range []string{"", " \t", "%_*'\"--", "()", "\x00"} {
 		if words := apikey.SearchWords(q); len(words) != 0 {
 			t.Errorf("%q has the words %q", q, words)
+		}
+	}
+}
+
+// Every letter of Unicode is found by each of its cases, and every term by
+// itself.
+func TestEveryLetterIsFound(t *testing.T) {
+	terms := func(s string) []string { return apikey.SearchTerms(apikey.Definition{Name: s}) }
+	for r := '!'; r <= unicode.MaxRune; r++ {
+		if !utf8.ValidRune(r) || !unicode.In(r, unicode.L, unicode.N, unicode.M, unicode.S) {
+			continue
+		}
+		found := terms(string(r))
+		for _, word := range found {
+			if again := terms(word); !slices.Equal(again, []string{word}) {
+				t.Errorf("%U: the term %q is found by %q", r, word, again)
+			}
+		}
+		for _, other := range []rune{unicode.ToUpper(r), unicode.ToLower(r), unicode.ToTitle(r), unicode.SimpleFold(r)} {
+			if again := terms(string(other)); !slices.Equal(again, found) {
+				t.Errorf("%U has the terms %q, its case %U %q", r, found, other, again)
+			}
 		}
 	}
 }
