@@ -72,7 +72,7 @@ var failings = []failing{
 		_ = http.NewResponseController(w).Flush()
 		b.hang(r)
 	}},
-	{"answers E500", apikey.ErrUnavailable, apikey.ErrOutcomeUnknown, [3]int64{1, 1, 2}, status(500, mediaJSON, e500)},
+	{"answers E500", apikey.ErrUnavailable, apikey.ErrOutcomeUnknown, [3]int64{1, 2, 2}, status(500, mediaJSON, e500)},
 	{"answers 502", apikey.ErrUnavailable, apikey.ErrOutcomeUnknown, repeated, status(502, mediaHTML, "<h1>Bad Gateway")},
 	{"answers 503", apikey.ErrUnavailable, apikey.ErrOutcomeUnknown, repeated, status(503, "", "")},
 	{"answers 504", apikey.ErrUnavailable, apikey.ErrOutcomeUnknown, repeated, status(504, mediaJSON, `{}`)},

@@ -184,9 +184,10 @@ func isJSON(h http.Header) bool {
 	return err == nil && media == "application/json"
 }
 
-// worthRepeating reports whether the same request may fare better soon. A 500
-// is Hydra's answer to callers' mistakes too, so only a read tries once more
-// (a broken database connection heals with the next call).
+// worthRepeating reports whether the same request may fare better soon; only
+// calls that are safe to repeat ask. A 500 is Hydra's answer to callers' mistakes
+// too, so it is tried just once more: a broken database connection heals with
+// the next call, and a SQLite file that was locked is free again.
 func worthRepeating(resp *http.Response, err error) bool {
 	if err != nil {
 		var n net.Error
@@ -199,7 +200,7 @@ func worthRepeating(resp *http.Response, err error) bool {
 		return true
 	case http.StatusInternalServerError:
 		c := callFrom(resp.Request.Context())
-		return resp.Request.Method == http.MethodGet && c != nil && c.attempts == 1
+		return c != nil && c.attempts == 1
 	}
 	return false
 }
