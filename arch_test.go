@@ -36,6 +36,7 @@ var arrows = map[string][]string{
 	"internal/pgtest":     {},
 	"internal/hydratest":  {"apikey", "hydradev"},
 	"internal/apikeytest": {"*"},
+	"internal/ledgertest": {"apikey", "ledger"},
 	"internal/crashtest":  {"*"},
 }
 
