@@ -20,12 +20,12 @@ func trusting(c *handlers.Config) {
 // Plain HTTP gets a refusal and nothing else, on every route and also where
 // there is none: never data, never a redirect (catalogue B 21, 22).
 func TestPlainHTTPIsRefused(t *testing.T) {
+	b := newBench(t, trusting)
 	for _, target := range []string{"/v1/keys", "/v1/keys/" + keyID, "/health/alive", "/health/ready", "/openapi.json", "/nothing", "/", "/v1/keys/%2e%2e"} {
 		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "OPTIONS"} {
 			for name, values := range map[string][]string{
 				"": nil, "X-Forwarded-Proto": {"https"}, "Forwarded": {"proto=https"}, "X-Forwarded-Ssl": {"on"}, "Front-End-Https": {"on"},
 			} {
-				b := newBench(t, trusting)
 				r := request(method, target, "")
 				r.TLS, r.RemoteAddr = nil, "192.0.2.7:999"
 				if name != "" {

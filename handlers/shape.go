@@ -100,8 +100,9 @@ func (w *walk) object(s *huma.Schema, m map[string]any, at string) {
 		member, known := s.Properties[name]
 		others, open := s.AdditionalProperties.(*huma.Schema)
 		switch {
-		case known && v == nil && !w.patch && !slices.Contains(s.Required, name):
-			// null and absent are the same when a key is made
+		case known && v == nil && !w.patch:
+			// null and absent are the same outside of a merge patch; apikey
+			// says what is missing
 		case known:
 			w.value(member, v, here)
 		case open:

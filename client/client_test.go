@@ -1,0 +1,457 @@
+package client_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"reflect"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tokenos/tokenos/apikey"
+	"github.com/tokenos/tokenos/client"
+	"github.com/tokenos/tokenos/handlers"
+)
+
+const (
+	token  = "ory_at_a.token"
+	keyID  = "key_live_01k9x2m3n4p5q6r7s8t9v0w1xy"
+	secret = "tos_theSecretOfTheNewKey"
+)
+
+var then = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+
+// behind starts the real handlers over TLS around an API and returns a client
+// of it.
+func behind(t *testing.T, api apikey.API) *client.Client {
+	t.Helper()
+	h, err := handlers.New(handlers.Config{API: api, Authenticate: func(_ context.Context, got string) (apikey.Caller, error) {
+		if got != token {
+			return apikey.Caller{}, apikey.ErrUnauthenticated
+		}
+		return apikey.Caller{Principal: "key:root"}, nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return of(t, h, nil)
+}
+
+func of(t *testing.T, h http.Handler, change func(*client.Config)) *client.Client {
+	t.Helper()
+	server := httptest.NewUnstartedServer(h)
+	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo)
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	c := client.Config{BaseURL: server.URL + "/", Token: client.StaticToken(token), HTTPClient: server.Client()}
+	if change != nil {
+		change(&c)
+	}
+	out, err := client.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// stub answers each method with what is set, and keeps what it was asked.
+type stub struct {
+	err    error
+	key    apikey.Key
+	secret string
+	asked  []any
+}
+
+func (s *stub) ask(args ...any) error { s.asked = args; return s.err }
+
+func (s *stub) Create(_ context.Context, p apikey.CreateParams) (apikey.Issued, error) {
+	return apikey.Issued{Key: s.key, Secret: apikey.NewSecret(s.secret)}, s.ask("create", p)
+}
+func (s *stub) Get(_ context.Context, id string) (apikey.Key, error) { return s.key, s.ask("get", id) }
+func (s *stub) List(_ context.Context, p apikey.ListParams) (apikey.Page[apikey.Key], error) {
+	return apikey.Page[apikey.Key]{Data: []apikey.Key{s.key}, NextCursor: "n", Count: new(9)}, s.ask("list", p)
+}
+func (s *stub) Update(_ context.Context, id string, p apikey.UpdateParams) (apikey.Key, error) {
+	return s.key, s.ask("update", id, p)
+}
+func (s *stub) result() apikey.Result {
+	return apikey.Result{Key: s.key, AccessEndsAt: &apikey.AccessEnds{Introspected: &then}, Pending: true}
+}
+func (s *stub) Disable(_ context.Context, id string, p apikey.DisableParams) (apikey.Result, error) {
+	return s.result(), s.ask("disable", id, p)
+}
+func (s *stub) Enable(_ context.Context, id string, p apikey.ActionParams) (apikey.Result, error) {
+	return s.result(), s.ask("enable", id, p)
+}
+func (s *stub) Revoke(_ context.Context, id string, p apikey.RevokeParams) (apikey.Result, error) {
+	return s.result(), s.ask("revoke", id, p)
+}
+func (s *stub) RevokeTokens(_ context.Context, id string, p apikey.ActionParams) (apikey.Result, error) {
+	return s.result(), s.ask("revoke tokens", id, p)
+}
+func (s *stub) Delete(_ context.Context, id string) error { return s.ask("delete", id) }
+func (s *stub) PublicKeys(_ context.Context, id string) ([]apikey.PublicKey, error) {
+	return s.key.PublicKeys, s.ask("public keys", id)
+}
+func (s *stub) AddPublicKey(_ context.Context, id string, p apikey.PublicKeyParams) (apikey.PublicKey, error) {
+	return s.key.PublicKeys[0], s.ask("add public key", id, p)
+}
+func (s *stub) RemovePublicKey(_ context.Context, id, kid string) error {
+	return s.ask("remove public key", id, kid)
+}
+func (s *stub) KeyEvents(_ context.Context, id string, p apikey.PageParams) (apikey.Page[apikey.Event], error) {
+	return apikey.Page[apikey.Event]{Data: []apikey.Event{event}, NextCursor: "3"}, s.ask("key events", id, p)
+}
+func (s *stub) Events(_ context.Context, p apikey.FeedParams) (apikey.Page[apikey.Event], error) {
+	return apikey.Page[apikey.Event]{Data: []apikey.Event{event}, NextCursor: "8"}, s.ask("events", p)
+}
+func (s *stub) Capabilities(context.Context) (apikey.Capabilities, error) {
+	return capabilities, s.ask("capabilities")
+}
+
+var (
+	event = apikey.Event{ID: 8, At: then, Action: apikey.ActionUpdate, KeyID: keyID, RootID: keyID, Owner: "acme", Kind: apikey.KindAPI, Revision: 2,
+		ChangeID: "c", Principal: "p", Address: "a", UserAgent: "u", RequestID: "r", Before: map[string]any{"name": "a"}, After: map[string]any{"name": "b"}}
+	capabilities = apikey.Capabilities{Hydra: &apikey.HydraCapabilities{Version: "master"}, AuthMethods: []apikey.AuthMethod{apikey.PrivateKeyJWT}, Algorithms: []string{"ES256"}, Limits: apikey.DefaultLimits()}
+)
+
+// fullKey has a value in every member, found by reflection, so that a member
+// the wire loses shows.
+func fullKey(t *testing.T) apikey.Key {
+	t.Helper()
+	k := apikey.Key{
+		Definition: apikey.Definition{
+			ID: keyID, RootID: "root", Kind: apikey.KindManagement, Name: "n", Description: "d", Owner: "o", Environment: apikey.Test,
+			Labels: map[string]string{"a": "b"}, AuthMethod: apikey.PrivateKeyJWT, Scopes: []string{"s"}, Audiences: []string{"u"}, Owners: []string{"o"},
+			Token: apikey.TokenSettings{Format: apikey.JWT, Lifetime: apikey.Duration(90 * time.Minute)}, Secret: &apikey.SecretInfo{Hint: "...x", CreatedAt: then},
+			PublicKeys: []apikey.PublicKey{{KID: "k", Alg: "ES256", JWK: apikey.JWK{"kty": "EC"}, CreatedAt: then, ExpiresAt: &then}},
+		},
+		Status: apikey.StatusRevoked, Flags: []apikey.Flag{apikey.FlagExpiring}, LastUsedAt: &then,
+	}
+	v := reflect.ValueOf(&k.Definition).Elem()
+	for i := range v.NumField() {
+		f := v.Field(i)
+		if !f.IsZero() {
+			continue
+		}
+		switch f.Interface().(type) {
+		case time.Time:
+			f.Set(reflect.ValueOf(then))
+		case *time.Time:
+			f.Set(reflect.ValueOf(&then))
+		case int64:
+			f.SetInt(7)
+		default:
+			if f.Kind() == reflect.Pointer {
+				f.Set(reflect.New(f.Type().Elem()))
+				f = f.Elem()
+			}
+			if f.Kind() != reflect.String {
+				t.Fatalf("Definition.%s: a value for %s is missing here", v.Type().Field(i).Name, f.Type())
+			}
+			f.SetString("x")
+		}
+	}
+	return k
+}
+
+// Every method arrives at the API as it was called, and what the API answers
+// arrives back, whole.
+func TestRoundTrip(t *testing.T) {
+	ctx, s := t.Context(), &stub{key: fullKey(t), secret: secret}
+	c := behind(t, s)
+	const idem = "an-idempotency-key"
+	create := apikey.CreateParams{Name: "n", Description: "d", Owner: "o", Environment: apikey.Test, Labels: map[string]string{"a": "b"},
+		AuthMethod: apikey.PrivateKeyJWT, Scopes: []string{"s"}, Audiences: []string{"u"}, Token: &apikey.TokenParams{Format: apikey.JWT, Lifetime: new(apikey.Duration(time.Hour))},
+		PublicKeys: []apikey.PublicKeyInput{{JWK: apikey.JWK{"kty": "EC"}, ExpiresAt: &then}}, ExpiresAt: &then, Kind: apikey.KindManagement, Owners: []string{"o"}, IdempotencyKey: idem}
+	list := apikey.ListParams{Q: "a b&c", Owner: "o", Kind: "api", Status: "active", Environment: "live", AuthMethod: "private_key_jwt", Scope: "s:t", Label: "k:v", ExpiresBefore: &then, RootID: "r", Sort: "-name", Limit: 3, Cursor: "c", Count: true}
+	update := apikey.UpdateParams{Name: new("n"), Description: new(""), Owner: new("o"), Labels: map[string]*string{"a": nil, "b": new("c")}, AuthMethod: new(apikey.ClientSecretPost),
+		Scopes: &[]string{"s"}, Audiences: &[]string{}, Token: &apikey.TokenParams{Format: apikey.JWT}, ExpiresAt: apikey.SetTo(then), IfMatch: 7}
+	add := apikey.PublicKeyParams{PublicKeyInput: apikey.PublicKeyInput{JWK: apikey.JWK{"kty": "RSA"}, ExpiresAt: &then}, IdempotencyKey: idem}
+	action := apikey.ActionParams{IdempotencyKey: idem}
+	tests := []struct {
+		asked []any
+		call  func() (any, error)
+		want  any
+	}{
+		{[]any{"create", create}, func() (any, error) { return c.Create(ctx, create) }, apikey.Issued{Key: s.key, Secret: apikey.NewSecret(secret)}},
+		{[]any{"get", keyID}, func() (any, error) { return c.Get(ctx, keyID) }, s.key},
+		{[]any{"list", list}, func() (any, error) { return c.List(ctx, list) }, apikey.Page[apikey.Key]{Data: []apikey.Key{s.key}, NextCursor: "n", Count: new(9)}},
+		{[]any{"update", keyID, update}, func() (any, error) { return c.Update(ctx, keyID, update) }, s.key},
+		{[]any{"update", keyID, apikey.UpdateParams{ExpiresAt: apikey.Null[time.Time]()}}, func() (any, error) {
+			return c.Update(ctx, keyID, apikey.UpdateParams{ExpiresAt: apikey.Null[time.Time]()})
+		}, s.key},
+		{[]any{"disable", keyID, apikey.DisableParams{Until: &then, IdempotencyKey: idem}}, func() (any, error) {
+			return c.Disable(ctx, keyID, apikey.DisableParams{Until: &then, IdempotencyKey: idem})
+		}, s.result()},
+		{[]any{"enable", keyID, action}, func() (any, error) { return c.Enable(ctx, keyID, action) }, s.result()},
+		{[]any{"revoke", keyID, apikey.RevokeParams{Reason: apikey.Superseded, Description: "d", IdempotencyKey: idem}}, func() (any, error) {
+			return c.Revoke(ctx, keyID, apikey.RevokeParams{Reason: apikey.Superseded, Description: "d", IdempotencyKey: idem})
+		}, s.result()},
+		{[]any{"revoke tokens", keyID, action}, func() (any, error) { return c.RevokeTokens(ctx, keyID, action) }, s.result()},
+		{[]any{"delete", keyID}, func() (any, error) { return nil, c.Delete(ctx, keyID) }, nil},
+		{[]any{"public keys", keyID}, func() (any, error) { return c.PublicKeys(ctx, keyID) }, s.key.PublicKeys},
+		{[]any{"add public key", keyID, add}, func() (any, error) { return c.AddPublicKey(ctx, keyID, add) }, s.key.PublicKeys[0]},
+		{[]any{"remove public key", keyID, "kid_-1"}, func() (any, error) { return nil, c.RemovePublicKey(ctx, keyID, "kid_-1") }, nil},
+		{[]any{"key events", keyID, apikey.PageParams{Limit: 2, Cursor: "9"}}, func() (any, error) {
+			return c.KeyEvents(ctx, keyID, apikey.PageParams{Limit: 2, Cursor: "9"})
+		}, apikey.Page[apikey.Event]{Data: []apikey.Event{event}, NextCursor: "3"}},
+		{[]any{"events", apikey.FeedParams{After: 5, Limit: 2}}, func() (any, error) { return c.Events(ctx, apikey.FeedParams{After: 5, Limit: 2}) }, apikey.Page[apikey.Event]{Data: []apikey.Event{event}, NextCursor: "8"}},
+		{[]any{"capabilities"}, func() (any, error) { return c.Capabilities(ctx) }, capabilities},
+	}
+	for _, test := range tests {
+		got, err := test.call()
+		if err != nil {
+			t.Errorf("%v: %v", test.asked[0], err)
+			continue
+		}
+		if diff := cmp.Diff(test.asked, s.asked); diff != "" {
+			t.Errorf("%v was asked otherwise (-want +got):\n%s", test.asked[0], diff)
+		}
+		if diff := cmp.Diff(test.want, got); diff != "" {
+			t.Errorf("%v answers otherwise (-want +got):\n%s", test.asked[0], diff)
+		}
+	}
+}
+
+// Every kind of error is the same kind after the wire, with its words.
+func TestErrorsKeepTheirKind(t *testing.T) {
+	s := &stub{}
+	c := behind(t, s)
+	for _, kind := range []apikey.ErrorKind{
+		apikey.ErrMalformed, apikey.ErrUnauthenticated, apikey.ErrForbidden, apikey.ErrHTTPSRequired, apikey.ErrNotFound, apikey.ErrBusy,
+		apikey.ErrExpired, apikey.ErrRevoked, apikey.ErrNotRevoked, apikey.ErrLastCredential, apikey.ErrPublicKeyInUse, apikey.ErrDrifted,
+		apikey.ErrIdempotencyRunning, apikey.ErrReplayExpired, apikey.ErrIdempotencyMismatch, apikey.ErrPrecondition, apikey.ErrPreconditionRequired,
+		apikey.ErrUnavailable, apikey.ErrInternal, apikey.ErrMethodNotAllowed, apikey.ErrUnsupportedMediaType, apikey.ErrTooLarge, apikey.ErrTimeout,
+	} {
+		s.err = &apikey.Error{Kind: kind, Detail: "the words", Pending: true, RetryAfter: time.Second}
+		err := c.Delete(t.Context(), keyID) // not tried again
+		if !errors.Is(err, kind) {
+			t.Errorf("%s became %v", kind, err)
+		}
+		got, ok := errors.AsType[*apikey.Error](err)
+		if !ok || got.RequestID == "" || kind != apikey.ErrInternal && (got.Detail != "the words" || !got.Pending || got.RetryAfter != time.Second) {
+			t.Errorf("%s: got %+v", kind, got)
+		}
+	}
+	fields := []apikey.FieldError{{Pointer: "#/name", Detail: "is too long", Fix: "shorten it", Code: "too_long"}, {Pointer: "?limit", Detail: "d"}}
+	s.err = &apikey.InvalidError{Fields: fields}
+	err := c.Delete(t.Context(), keyID)
+	got, ok := errors.AsType[*apikey.InvalidError](err)
+	if !ok || !errors.Is(err, apikey.ErrInvalid) || cmp.Diff(fields, got.Fields) != "" {
+		t.Errorf("got %v", err)
+	}
+}
+
+// Ids that no key can have are not found without a request.
+func TestImpossibleIDs(t *testing.T) {
+	c := of(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { t.Errorf("%s was asked", r.URL) }), nil)
+	for _, id := range []string{"", ".", "..", "a/b", "../x", "a?b", "a#b", "%2e", strings.Repeat("a", 129), "é"} {
+		if _, err := c.Get(t.Context(), id); !errors.Is(err, apikey.ErrNotFound) {
+			t.Errorf("%q: %v", id, err)
+		}
+		if err := c.RemovePublicKey(t.Context(), keyID, id); !errors.Is(err, apikey.ErrNotFound) {
+			t.Errorf("kid %q: %v", id, err)
+		}
+	}
+}
+
+// A POST or GET answered 503 is tried again, each time with the same
+// Idempotency-Key; a PATCH or DELETE is not.
+func TestRetries(t *testing.T) {
+	var count atomic.Int32
+	var keys []string
+	unwell := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		keys = append(keys, r.Header.Get("Idempotency-Key"))
+		if count.Add(1) < 3 {
+			w.Header().Set("Content-Type", "application/problem+json")
+			w.WriteHeader(http.StatusServiceUnavailable)
+			_, _ = io.WriteString(w, `{"code":"unavailable","detail":"d","request_id":"r"}`)
+			return
+		}
+		_, _ = io.WriteString(w, `{"key":{"id":"k"},"client_secret":"s"}`)
+	})
+	c := of(t, unwell, nil)
+	got, err := c.Create(t.Context(), apikey.CreateParams{Name: "n"})
+	if err != nil || got.Key.ID != "k" || got.Secret.Reveal() != "s" || count.Load() != 3 {
+		t.Errorf("got %v, %v after %d attempts", got, err, count.Load())
+	}
+	if len(keys) != 3 || len(keys[0]) < 16 || keys[0] != keys[1] || keys[1] != keys[2] {
+		t.Errorf("Idempotency-Keys %q", keys)
+	}
+	for name, call := range map[string]func() error{
+		"PATCH":  func() error { _, err := c.Update(t.Context(), keyID, apikey.UpdateParams{}); return err },
+		"DELETE": func() error { return c.Delete(t.Context(), keyID) },
+	} {
+		count.Store(0)
+		if err := call(); !errors.Is(err, apikey.ErrUnavailable) || count.Load() != 1 {
+			t.Errorf("%s: %v after %d attempts", name, err, count.Load())
+		}
+	}
+}
+
+// A dropped connection is tried again, in vain four times at most, and then
+// the change is said to be pending; if nobody was ever reached it is not.
+func TestDroppedConnections(t *testing.T) {
+	var count atomic.Int32
+	c := of(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		count.Add(1)
+		panic(http.ErrAbortHandler)
+	}), nil)
+	_, err := c.Enable(t.Context(), keyID, apikey.ActionParams{})
+	e, ok := errors.AsType[*apikey.Error](err)
+	if !ok || e.Kind != apikey.ErrUnavailable || !e.Pending || count.Load() < 4 || count.Load() > 8 {
+		t.Errorf("got %v after %d requests", err, count.Load())
+	}
+
+	gone := httptest.NewServer(http.NotFoundHandler())
+	gone.Close()
+	c, err = client.New(client.Config{BaseURL: gone.URL, Token: client.StaticToken(token)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = c.Delete(t.Context(), keyID)
+	if e, ok := errors.AsType[*apikey.Error](err); !ok || e.Kind != apikey.ErrUnavailable || e.Pending {
+		t.Errorf("got %+v", e)
+	}
+}
+
+// A redirect is not followed: the token goes to no other place.
+func TestRedirects(t *testing.T) {
+	other := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		t.Errorf("followed, with %q", r.Header.Get("Authorization"))
+	}))
+	defer other.Close()
+	for _, status := range []int{301, 302, 307, 308} {
+		c := of(t, http.RedirectHandler(other.URL, status), nil)
+		if _, err := c.Get(t.Context(), keyID); !errors.Is(err, apikey.ErrInternal) {
+			t.Errorf("%d: %v", status, err)
+		}
+	}
+}
+
+// Answers that are not of this API are told apart from ours: a proxy's 404 is
+// no missing key, and nothing of an answer is repeated in the error.
+func TestStrangers(t *testing.T) {
+	for _, test := range []struct {
+		status int
+		kind   string
+		body   string
+		want   apikey.ErrorKind
+	}{
+		{404, "text/html", "<h1>not here", apikey.ErrInternal},
+		{502, "text/html", "<h1>bad gateway", apikey.ErrUnavailable},
+		{429, "text/plain", "slow down", apikey.ErrUnavailable},
+		{401, "text/html", "who?", apikey.ErrUnauthenticated},
+		{409, "application/problem+json", `{"code":"from_the_future","request_id":"r"}`, apikey.ErrInternal},
+		{409, "application/problem+json", `{"status":409}`, apikey.ErrInternal},
+		{200, "application/json", `{"id": "canary`, apikey.ErrInternal},
+		{200, "text/html", `<canary>`, apikey.ErrInternal},
+	} {
+		c := of(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", test.kind)
+			w.WriteHeader(test.status)
+			_, _ = io.WriteString(w, test.body)
+		}), nil)
+		_, err := c.Get(t.Context(), keyID)
+		if !errors.Is(err, test.want) || strings.Contains(err.Error(), "canary") {
+			t.Errorf("%d %s: %v, want %s", test.status, test.body, err, test.want)
+		}
+	}
+}
+
+// An endless answer ends at the limit.
+func TestEndlessAnswer(t *testing.T) {
+	c := of(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for r.Context().Err() == nil {
+			if _, err := w.Write(make([]byte, 1<<20)); err != nil {
+				return
+			}
+		}
+	}), nil)
+	if _, err := c.Get(t.Context(), keyID); !errors.Is(err, apikey.ErrInternal) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A call ends at its own time-out, also if the context has none.
+func TestTimeout(t *testing.T) {
+	c := of(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		<-r.Context().Done()
+	}), func(c *client.Config) { c.Timeout = 100 * time.Millisecond })
+	_, err := c.Enable(context.Background(), keyID, apikey.ActionParams{})
+	if e, ok := errors.AsType[*apikey.Error](err); !ok || e.Kind != apikey.ErrTimeout || !e.Pending || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// What Config.Token fails with ends the call, with its kind if it has one.
+func TestTokenFailure(t *testing.T) {
+	for _, test := range []struct {
+		fails error
+		want  apikey.ErrorKind
+	}{
+		{errors.New("no such file"), apikey.ErrUnauthenticated},
+		{fmt.Errorf("hydra: %w", apikey.ErrUnavailable), apikey.ErrUnavailable},
+	} {
+		c := of(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the server was asked") }), func(c *client.Config) {
+			c.Token = func(context.Context) (string, error) { return "", test.fails }
+		})
+		if _, err := c.Get(t.Context(), keyID); !errors.Is(err, test.want) || !errors.Is(err, test.fails) {
+			t.Errorf("got %v, want %s", err, test.want)
+		}
+	}
+}
+
+// An address that would send the token in clear, or that is none, is refused.
+func TestNewRefuses(t *testing.T) {
+	for _, base := range []string{"", "keys.test", "http://keys.test", "http://127.0.0.1.evil.test", "http://localhost.evil.test", "ftp://keys.test", "https://u:p@keys.test", "https://keys.test?x=1", "https://keys.test#x", "https://"} {
+		if c, err := client.New(client.Config{BaseURL: base, Token: client.StaticToken(token)}); err == nil || c != nil {
+			t.Errorf("%q was taken", base)
+		} else if strings.Contains(err.Error(), "u:p") {
+			t.Errorf("the error shows credentials: %v", err)
+		}
+	}
+	for _, base := range []string{"https://keys.test", "https://keys.test/behind/a/path/", "http://localhost:4455", "http://127.0.0.1:4455", "http://[::1]:4455"} {
+		if _, err := client.New(client.Config{BaseURL: base, Token: client.StaticToken(token)}); err != nil {
+			t.Errorf("%q: %v", base, err)
+		}
+	}
+	if _, err := client.New(client.Config{BaseURL: "https://keys.test"}); err == nil {
+		t.Error("a client without a Token was made")
+	}
+}
+
+// A path before the API is kept, and plain HTTP to a proxied server is told as
+// what it is.
+func TestBehindProxy(t *testing.T) {
+	s := &stub{key: fullKey(t)}
+	h, err := handlers.New(handlers.Config{API: s, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
+		Authenticate: func(context.Context, string) (apikey.Caller, error) { return apikey.Caller{}, nil }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	proto := "https"
+	proxy := http.StripPrefix("/keys-api", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Header.Set("X-Forwarded-Proto", proto)
+		h.ServeHTTP(w, r)
+	}))
+	c := of(t, proxy, func(c *client.Config) { c.BaseURL += "keys-api/" })
+	if _, err := c.Get(t.Context(), keyID); err != nil {
+		t.Error(err)
+	}
+	proto = "http"
+	if _, err := c.Get(t.Context(), keyID); !errors.Is(err, apikey.ErrHTTPSRequired) {
+		t.Errorf("got %v", err)
+	}
+}
