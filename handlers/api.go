@@ -113,6 +113,7 @@ type route struct {
 	body    reflect.Type // what the body holds; nil: no body
 	needed  bool         // the body may not be empty
 	patch   bool         // the body is a merge patch
+	also    int          // another status of success; zero: none
 }
 
 // add registers a handler for a route.
@@ -121,12 +122,20 @@ func add[I, O any](s *server, api huma.API, r route, handle func(context.Context
 	op := huma.Operation{
 		Method: method, Path: path, OperationID: r.id, Summary: r.summary, DefaultStatus: r.status,
 		Errors: allErrors(r), Security: securityFor(r.right), SkipValidateBody: true,
-		RequestBody: &huma.RequestBody{},
+		RequestBody: &huma.RequestBody{}, Responses: map[string]*huma.Response{},
 	}
 	if r.body == nil {
 		op.RequestBody = nil
 	}
 	huma.Register(api, op, handle)
+	switch r.also {
+	case http.StatusAccepted:
+		pending := *op.Responses["200"]
+		pending.Description = "Accepted and counting; Hydra follows as soon as it can"
+		op.Responses["202"] = &pending
+	case http.StatusNotModified:
+		op.Responses["304"] = &huma.Response{Description: "Still at the ETag in If-None-Match"}
+	}
 	if r.body == nil {
 		return
 	}

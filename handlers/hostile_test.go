@@ -13,6 +13,60 @@ import (
 	"github.com/tokenos/tokenos/handlers"
 )
 
+const ok = `"name":"n","scopes":["a"]`
+
+// hostileBodies are sent to create a key.
+var hostileBodies = []struct {
+	name, body string
+	status     int
+	kind       apikey.ErrorKind
+	says       string
+}{
+	{"broken", `{`, 400, apikey.ErrMalformed, "not valid JSON"},
+	{"array", `[]`, 400, apikey.ErrMalformed, "JSON object"},
+	{"null", `null`, 400, apikey.ErrMalformed, "JSON object"},
+	{"string", `"` + canary + `"`, 400, apikey.ErrMalformed, "JSON object"},
+	{"empty", ``, 400, apikey.ErrMalformed, "needs a body"},
+	{"blank", "  \n", 400, apikey.ErrMalformed, "needs a body"},
+	{"two objects", `{` + ok + `}{}`, 400, apikey.ErrMalformed, "follows"},
+	{"trailing text", `{` + ok + `} ` + canary, 400, apikey.ErrMalformed, "follows"},
+	{"same member twice", `{` + ok + `,"name":"` + canary + `"}`, 400, apikey.ErrMalformed, "twice"},
+	{"same member twice inside", `{` + ok + `,"labels":{"a":"1","a":"2"}}`, 400, apikey.ErrMalformed, "twice"},
+	{"escaped twin", `{` + ok + `,"n\u0061me":"x"}`, 400, apikey.ErrMalformed, "twice"},
+	{"case variant", `{` + ok + `,"Name":"` + canary + `"}`, 400, apikey.ErrMalformed, `"pointer":"#/Name","detail":"there is no such member here","fix":"write it name"`},
+	{"long s", `{` + ok + `,"ſcopes":["` + canary + `"]}`, 400, apikey.ErrMalformed, "unknown_member"},
+	{"client_id", `{` + ok + `,"client_id":"` + canary + `"}`, 400, apikey.ErrMalformed, "#/client_id"},
+	{"grant_types", `{` + ok + `,"grant_types":["` + canary + `"]}`, 400, apikey.ErrMalformed, "#/grant_types"},
+	{"jwks_uri", `{` + ok + `,"jwks_uri":"` + canary + `"}`, 400, apikey.ErrMalformed, "#/jwks_uri"},
+	{"skip_consent", `{` + ok + `,"skip_consent":true}`, 400, apikey.ErrMalformed, "#/skip_consent"},
+	{"proto", `{` + ok + `,"metadata":{"__proto__":"` + canary + `"}}`, 400, apikey.ErrMalformed, "#/metadata"},
+	{"idempotency key inside", `{` + ok + `,"IdempotencyKey":"` + canary + `"}`, 400, apikey.ErrMalformed, "#/IdempotencyKey"},
+	{"secret as a name", `{` + ok + `,"` + canary + `":1}`, 400, apikey.ErrMalformed, `"pointer":"#"`},
+	{"unknown inside", `{` + ok + `,"token":{"ttl":"5m"}}`, 400, apikey.ErrMalformed, "#/token/ttl"},
+	{"deep", strings.Repeat(`{"a":`, 10000) + "1" + strings.Repeat("}", 10000), 400, apikey.ErrMalformed, "deeper"},
+	{"deep in a jwk", `{` + ok + `,"public_keys":[{"jwk":{"x":` + strings.Repeat("[", 20) + strings.Repeat("]", 20) + `}}]}`, 400, apikey.ErrMalformed, "deeper"},
+	{"lone surrogate", `{` + ok + `,"description":"\ud800"}`, 400, apikey.ErrMalformed, "not valid JSON"},
+	{"bad UTF-8", "{" + ok + ",\"description\":\"\xff\xfe\"}", 400, apikey.ErrMalformed, "not valid JSON"},
+	{"BOM", "\ufeff{" + ok + "}", 400, apikey.ErrMalformed, "JSON object"},
+	{"NaN", `{` + ok + `,"token":NaN}`, 400, apikey.ErrMalformed, "not valid JSON"},
+	{"comment", `{` + ok + `/*` + canary + `*/}`, 400, apikey.ErrMalformed, "not valid JSON"},
+	{"huge number", `{` + ok + `,"public_keys":[{"jwk":{"n":1e999}}]}`, 400, apikey.ErrMalformed, "out of all bounds"},
+	{"number for a string", `{"name":5,"scopes":["a"]}`, 422, apikey.ErrInvalid, `"pointer":"#/name","detail":"must be a string"`},
+	{"null in a list", `{"name":"n","scopes":[null]}`, 422, apikey.ErrInvalid, "#/scopes/0"},
+	{"null for a label", `{` + ok + `,"labels":{"a":null}}`, 422, apikey.ErrInvalid, "#/labels/a"},
+	{"string for a list", `{"name":"n","scopes":"` + canary + `"}`, 422, apikey.ErrInvalid, `"pointer":"#/scopes","detail":"must be an array"`},
+	{"number in a list", `{"name":"n","scopes":["a",7]}`, 422, apikey.ErrInvalid, "#/scopes/1"},
+	{"string for an object", `{` + ok + `,"labels":"` + canary + `"}`, 422, apikey.ErrInvalid, "#/labels"},
+	{"nested label", `{` + ok + `,"labels":{"` + canary + `":{"a":"b"}}}`, 422, apikey.ErrInvalid, `"pointer":"#/labels"`},
+	{"number for a time", `{` + ok + `,"expires_at":1893456000}`, 422, apikey.ErrInvalid, "#/expires_at"},
+	{"no such day", `{` + ok + `,"expires_at":"2026-02-30T00:00:00Z"}`, 422, apikey.ErrInvalid, "RFC 3339"},
+	{"time without zone", `{` + ok + `,"expires_at":"2027-01-01T00:00:00"}`, 422, apikey.ErrInvalid, "RFC 3339"},
+	{"leap second", `{` + ok + `,"expires_at":"2027-06-30T23:59:60Z"}`, 422, apikey.ErrInvalid, "RFC 3339"},
+	{"number for a duration", `{` + ok + `,"token":{"lifetime":300}}`, 422, apikey.ErrInvalid, "#/token/lifetime"},
+	{"no duration", `{` + ok + `,"token":{"lifetime":"` + canary + `"}}`, 422, apikey.ErrInvalid, `"pointer":"#/token/lifetime","detail":"must be a duration"`},
+	{"all at once", `{"name":1,"scopes":2,"labels":3}`, 422, apikey.ErrInvalid, "#/labels"},
+}
+
 // noEcho fails if anything of the canary came back or was logged.
 func noEcho(t testing.TB, b *bench, res *http.Response, body string) {
 	t.Helper()
@@ -28,59 +82,7 @@ func noEcho(t testing.TB, b *bench, res *http.Response, body string) {
 // Bodies that are not one JSON object of the right shape are refused before any
 // call, and nothing of them is repeated (catalogue A 1 to 7, 13, 14).
 func TestHostileBodies(t *testing.T) {
-	ok := `"name":"n","scopes":["a"]`
-	deep := strings.Repeat(`{"a":`, 10000) + "1" + strings.Repeat("}", 10000)
-	tests := []struct {
-		name, body string
-		status     int
-		kind       apikey.ErrorKind
-		says       string
-	}{
-		{"broken", `{`, 400, apikey.ErrMalformed, "not valid JSON"},
-		{"array", `[]`, 400, apikey.ErrMalformed, "JSON object"},
-		{"null", `null`, 400, apikey.ErrMalformed, "JSON object"},
-		{"string", `"` + canary + `"`, 400, apikey.ErrMalformed, "JSON object"},
-		{"empty", ``, 400, apikey.ErrMalformed, "needs a body"},
-		{"blank", "  \n", 400, apikey.ErrMalformed, "needs a body"},
-		{"two objects", `{` + ok + `}{}`, 400, apikey.ErrMalformed, "follows"},
-		{"trailing text", `{` + ok + `} ` + canary, 400, apikey.ErrMalformed, "follows"},
-		{"same member twice", `{` + ok + `,"name":"` + canary + `"}`, 400, apikey.ErrMalformed, "twice"},
-		{"same member twice inside", `{` + ok + `,"labels":{"a":"1","a":"2"}}`, 400, apikey.ErrMalformed, "twice"},
-		{"escaped twin", `{` + ok + `,"n\u0061me":"x"}`, 400, apikey.ErrMalformed, "twice"},
-		{"case variant", `{` + ok + `,"Name":"` + canary + `"}`, 400, apikey.ErrMalformed, `"pointer":"#/Name","detail":"there is no such member here","fix":"write it name"`},
-		{"long s", `{` + ok + `,"ſcopes":["` + canary + `"]}`, 400, apikey.ErrMalformed, "unknown_member"},
-		{"client_id", `{` + ok + `,"client_id":"` + canary + `"}`, 400, apikey.ErrMalformed, "#/client_id"},
-		{"grant_types", `{` + ok + `,"grant_types":["` + canary + `"]}`, 400, apikey.ErrMalformed, "#/grant_types"},
-		{"jwks_uri", `{` + ok + `,"jwks_uri":"` + canary + `"}`, 400, apikey.ErrMalformed, "#/jwks_uri"},
-		{"skip_consent", `{` + ok + `,"skip_consent":true}`, 400, apikey.ErrMalformed, "#/skip_consent"},
-		{"proto", `{` + ok + `,"metadata":{"__proto__":"` + canary + `"}}`, 400, apikey.ErrMalformed, "#/metadata"},
-		{"idempotency key inside", `{` + ok + `,"IdempotencyKey":"` + canary + `"}`, 400, apikey.ErrMalformed, "#/IdempotencyKey"},
-		{"secret as a name", `{` + ok + `,"` + canary + `":1}`, 400, apikey.ErrMalformed, `"pointer":"#"`},
-		{"unknown inside", `{` + ok + `,"token":{"ttl":"5m"}}`, 400, apikey.ErrMalformed, "#/token/ttl"},
-		{"deep", deep, 400, apikey.ErrMalformed, "deeper"},
-		{"deep in a jwk", `{` + ok + `,"public_keys":[{"jwk":{"x":` + strings.Repeat("[", 20) + strings.Repeat("]", 20) + `}}]}`, 400, apikey.ErrMalformed, "deeper"},
-		{"lone surrogate", `{` + ok + `,"description":"\ud800"}`, 400, apikey.ErrMalformed, "not valid JSON"},
-		{"bad UTF-8", "{" + ok + ",\"description\":\"\xff\xfe\"}", 400, apikey.ErrMalformed, "not valid JSON"},
-		{"BOM", "\ufeff{" + ok + "}", 400, apikey.ErrMalformed, "JSON object"},
-		{"NaN", `{` + ok + `,"token":NaN}`, 400, apikey.ErrMalformed, "not valid JSON"},
-		{"comment", `{` + ok + `/*` + canary + `*/}`, 400, apikey.ErrMalformed, "not valid JSON"},
-		{"huge number", `{` + ok + `,"public_keys":[{"jwk":{"n":1e999}}]}`, 400, apikey.ErrMalformed, "out of all bounds"},
-		{"number for a string", `{"name":5,"scopes":["a"]}`, 422, apikey.ErrInvalid, `"pointer":"#/name","detail":"must be a string"`},
-		{"null in a list", `{"name":"n","scopes":[null]}`, 422, apikey.ErrInvalid, "#/scopes/0"},
-		{"null for a label", `{` + ok + `,"labels":{"a":null}}`, 422, apikey.ErrInvalid, "#/labels/a"},
-		{"string for a list", `{"name":"n","scopes":"` + canary + `"}`, 422, apikey.ErrInvalid, `"pointer":"#/scopes","detail":"must be an array"`},
-		{"number in a list", `{"name":"n","scopes":["a",7]}`, 422, apikey.ErrInvalid, "#/scopes/1"},
-		{"string for an object", `{` + ok + `,"labels":"` + canary + `"}`, 422, apikey.ErrInvalid, "#/labels"},
-		{"nested label", `{` + ok + `,"labels":{"` + canary + `":{"a":"b"}}}`, 422, apikey.ErrInvalid, `"pointer":"#/labels"`},
-		{"number for a time", `{` + ok + `,"expires_at":1893456000}`, 422, apikey.ErrInvalid, "#/expires_at"},
-		{"no such day", `{` + ok + `,"expires_at":"2026-02-30T00:00:00Z"}`, 422, apikey.ErrInvalid, "RFC 3339"},
-		{"time without zone", `{` + ok + `,"expires_at":"2027-01-01T00:00:00"}`, 422, apikey.ErrInvalid, "RFC 3339"},
-		{"leap second", `{` + ok + `,"expires_at":"2027-06-30T23:59:60Z"}`, 422, apikey.ErrInvalid, "RFC 3339"},
-		{"number for a duration", `{` + ok + `,"token":{"lifetime":300}}`, 422, apikey.ErrInvalid, "#/token/lifetime"},
-		{"no duration", `{` + ok + `,"token":{"lifetime":"` + canary + `"}}`, 422, apikey.ErrInvalid, `"pointer":"#/token/lifetime","detail":"must be a duration"`},
-		{"all at once", `{"name":1,"scopes":2,"labels":3}`, 422, apikey.ErrInvalid, "#/labels"},
-	}
-	for _, test := range tests {
+	for _, test := range hostileBodies {
 		t.Run(test.name, func(t *testing.T) {
 			b := newBench(t, nil)
 			r := httptest.NewRequest("POST", "https://keys.test/v1/keys", strings.NewReader(test.body))

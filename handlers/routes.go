@@ -19,14 +19,14 @@ func (s *server) routes(e *gin.Engine) error {
 
 	add(s, api, route{at: "GET /v1/keys", id: "list-keys", summary: "List, search and sort keys", right: read, errors: []int{422}}, s.list)
 	add(s, api, route{at: "POST /v1/keys", id: "create-key", summary: "Create a key; its secret is shown once", right: write, status: 201, errors: change, body: reflect.TypeFor[apikey.CreateParams](), needed: true}, s.create)
-	add(s, api, route{at: "GET /v1/keys/{id}", id: "get-key", summary: "Read a key", right: read}, s.get)
+	add(s, api, route{at: "GET /v1/keys/{id}", id: "get-key", also: 304, summary: "Read a key", right: read}, s.get)
 	add(s, api, route{at: "PATCH /v1/keys/{id}", id: "update-key", summary: "Change a key (JSON merge patch, RFC 7396)", right: write, errors: []int{409, 412, 422, 428}, body: reflect.TypeFor[apikey.UpdateParams](), needed: true, patch: true}, s.update)
 	add(s, api, route{at: "DELETE /v1/keys/{id}", id: "delete-key", summary: "Delete the record of a revoked key; its events stay", right: write, status: 204, errors: []int{409}}, s.delete)
 
-	add(s, api, route{at: "POST /v1/keys/{id}/disable", id: "disable-key", summary: "Pause a key, for good or until a moment", right: write, errors: change, body: reflect.TypeFor[apikey.DisableParams]()}, s.disable)
-	add(s, api, route{at: "POST /v1/keys/{id}/enable", id: "enable-key", summary: "End a pause", right: write, errors: change, body: reflect.TypeFor[apikey.ActionParams]()}, s.enable)
-	add(s, api, route{at: "POST /v1/keys/{id}/revoke", id: "revoke-key", summary: "End a key for good; its record stays", right: write, errors: change, body: reflect.TypeFor[apikey.RevokeParams]()}, s.revoke)
-	add(s, api, route{at: "POST /v1/keys/{id}/tokens/revoke", id: "revoke-tokens", summary: "End outstanding tokens and keep the key", right: write, errors: change, body: reflect.TypeFor[apikey.ActionParams]()}, s.revokeTokens)
+	add(s, api, route{at: "POST /v1/keys/{id}/disable", id: "disable-key", also: 202, summary: "Pause a key, for good or until a moment", right: write, errors: change, body: reflect.TypeFor[apikey.DisableParams]()}, s.disable)
+	add(s, api, route{at: "POST /v1/keys/{id}/enable", id: "enable-key", also: 202, summary: "End a pause", right: write, errors: change, body: reflect.TypeFor[apikey.ActionParams]()}, s.enable)
+	add(s, api, route{at: "POST /v1/keys/{id}/revoke", id: "revoke-key", also: 202, summary: "End a key for good; its record stays", right: write, errors: change, body: reflect.TypeFor[apikey.RevokeParams]()}, s.revoke)
+	add(s, api, route{at: "POST /v1/keys/{id}/tokens/revoke", id: "revoke-tokens", also: 202, summary: "End outstanding tokens and keep the key", right: write, errors: change, body: reflect.TypeFor[apikey.ActionParams]()}, s.revokeTokens)
 
 	add(s, api, route{at: "GET /v1/keys/{id}/public-keys", id: "list-public-keys", summary: "List the registered public keys, oldest first", right: read}, s.publicKeys)
 	add(s, api, route{at: "POST /v1/keys/{id}/public-keys", id: "add-public-key", summary: "Register one more public key", right: write, status: 201, errors: change, body: reflect.TypeFor[apikey.PublicKeyParams](), needed: true}, s.addPublicKey)

@@ -2,7 +2,6 @@ package handlers_test
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
@@ -157,92 +156,6 @@ func TestHead(t *testing.T) {
 	res, _ := b.do(request("HEAD", "/v1/keys/"+keyID, ""))
 	if res.StatusCode != 200 || res.Header.Get("ETag") != `"7"` {
 		t.Errorf("got %d, ETag %q", res.StatusCode, res.Header.Get("ETag"))
-	}
-}
-
-// The OpenAPI document names every route with its errors, needs no token, and
-// its limits are those that apikey enforces.
-func TestOpenAPI(t *testing.T) {
-	b := newBench(t, func(c *handlers.Config) { c.TokenURL = "https://auth.test/oauth2/token" })
-	r := request("GET", "/openapi.json", "")
-	r.Header.Del("Authorization")
-	res, body := b.do(r)
-	if res.StatusCode != 200 || res.Header.Get("Content-Type") != "application/json" {
-		t.Fatalf("got %d %s", res.StatusCode, res.Header.Get("Content-Type"))
-	}
-	type schema struct {
-		MinLength, MaxLength, MinItems, MaxItems, MaxProperties, Minimum, Maximum *int
-		Type                                                                      any
-		Properties                                                                map[string]schema
-		AdditionalProperties                                                      any
-	}
-	var doc struct {
-		OpenAPI string
-		Paths   map[string]map[string]struct {
-			OperationID string
-			Security    []map[string][]string
-			Responses   map[string]any
-			Parameters  []struct {
-				Name   string
-				Schema schema
-			}
-			RequestBody *struct{ Content map[string]any }
-		}
-		Components struct {
-			Schemas         map[string]schema
-			SecuritySchemes map[string]any
-		}
-	}
-	if err := json.Unmarshal([]byte(body), &doc); err != nil {
-		t.Fatal(err)
-	}
-	var got []string
-	for path, ops := range doc.Paths {
-		for method, op := range ops {
-			got = append(got, strings.ToUpper(method)+" "+path)
-			if strings.HasPrefix(path, "/v1/") && (len(op.Security) != 2 || op.Responses["401"] == nil || op.Responses["503"] == nil) {
-				t.Errorf("%s %s: security %v, responses %d", method, path, op.Security, len(op.Responses))
-			}
-			for _, p := range op.Parameters {
-				if p.Name == "limit" && (p.Schema.Maximum == nil || *p.Schema.Maximum != apikey.DefaultLimits().PageSize) {
-					t.Errorf("%s %s: limit has no maximum of %d", method, path, apikey.DefaultLimits().PageSize)
-				}
-			}
-			if op.RequestBody != nil && op.RequestBody.Content["application/octet-stream"] != nil {
-				t.Errorf("%s %s: the body is described as bytes", method, path)
-			}
-		}
-	}
-	if len(got) != 17 || !strings.HasPrefix(doc.OpenAPI, "3.1") || doc.Components.SecuritySchemes["oauth2"] == nil {
-		t.Errorf("OpenAPI %s with %d operations: %v", doc.OpenAPI, len(got), got)
-	}
-	limits := apikey.DefaultLimits()
-	for _, of := range []string{"CreateParams", "UpdateParams"} {
-		s := doc.Components.Schemas[of]
-		for name, pair := range map[string][2]any{
-			"name":        {s.Properties["name"].MaxLength, limits.NameLength},
-			"description": {s.Properties["description"].MaxLength, limits.DescriptionLength},
-			"owner":       {s.Properties["owner"].MaxLength, limits.OwnerLength},
-			"scopes":      {s.Properties["scopes"].MaxItems, limits.Scopes},
-			"audiences":   {s.Properties["audiences"].MaxItems, limits.Audiences},
-		} {
-			if p := pair[0].(*int); p == nil || *p != pair[1].(int) {
-				t.Errorf("%s.%s: the schema's limit is not %v", of, name, pair[1])
-			}
-		}
-	}
-	create := doc.Components.Schemas["CreateParams"]
-	for name, pair := range map[string][2]any{
-		"labels":      {create.Properties["labels"].MaxProperties, limits.Labels},
-		"public_keys": {create.Properties["public_keys"].MaxItems, limits.PublicKeys},
-		"owners":      {create.Properties["owners"].MaxItems, limits.Owners},
-	} {
-		if p := pair[0].(*int); p == nil || *p != pair[1].(int) {
-			t.Errorf("CreateParams.%s: the schema's limit is not %v", name, pair[1])
-		}
-	}
-	if p := doc.Components.Schemas["RevokeParams"].Properties["description"].MaxLength; p == nil || *p != limits.DescriptionLength {
-		t.Errorf("RevokeParams.description: the schema's limit is not %d", limits.DescriptionLength)
 	}
 }
 

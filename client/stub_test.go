@@ -1,0 +1,68 @@
+package client_test
+
+import (
+	"context"
+
+	"github.com/tokenos/tokenos/apikey"
+)
+
+// stub answers each method with what is set, and keeps what it was asked.
+type stub struct {
+	err    error
+	key    apikey.Key
+	secret string
+	asked  []any
+}
+
+func (s *stub) ask(args ...any) error { s.asked = args; return s.err }
+
+func (s *stub) Create(_ context.Context, p apikey.CreateParams) (apikey.Issued, error) {
+	return apikey.Issued{Key: s.key, Secret: apikey.NewSecret(s.secret)}, s.ask("create", p)
+}
+func (s *stub) Get(_ context.Context, id string) (apikey.Key, error) { return s.key, s.ask("get", id) }
+func (s *stub) List(_ context.Context, p apikey.ListParams) (apikey.Page[apikey.Key], error) {
+	return apikey.Page[apikey.Key]{Data: []apikey.Key{s.key}, NextCursor: "n", Count: new(9)}, s.ask("list", p)
+}
+func (s *stub) Update(_ context.Context, id string, p apikey.UpdateParams) (apikey.Key, error) {
+	return s.key, s.ask("update", id, p)
+}
+func (s *stub) result() apikey.Result {
+	return apikey.Result{Key: s.key, AccessEndsAt: &apikey.AccessEnds{Introspected: &then}, Pending: true}
+}
+func (s *stub) Disable(_ context.Context, id string, p apikey.DisableParams) (apikey.Result, error) {
+	return s.result(), s.ask("disable", id, p)
+}
+func (s *stub) Enable(_ context.Context, id string, p apikey.ActionParams) (apikey.Result, error) {
+	return s.result(), s.ask("enable", id, p)
+}
+func (s *stub) Revoke(_ context.Context, id string, p apikey.RevokeParams) (apikey.Result, error) {
+	return s.result(), s.ask("revoke", id, p)
+}
+func (s *stub) RevokeTokens(_ context.Context, id string, p apikey.ActionParams) (apikey.Result, error) {
+	return s.result(), s.ask("revoke tokens", id, p)
+}
+func (s *stub) Delete(_ context.Context, id string) error { return s.ask("delete", id) }
+func (s *stub) PublicKeys(_ context.Context, id string) ([]apikey.PublicKey, error) {
+	return s.key.PublicKeys, s.ask("public keys", id)
+}
+func (s *stub) AddPublicKey(_ context.Context, id string, p apikey.PublicKeyParams) (apikey.PublicKey, error) {
+	return s.key.PublicKeys[0], s.ask("add public key", id, p)
+}
+func (s *stub) RemovePublicKey(_ context.Context, id, kid string) error {
+	return s.ask("remove public key", id, kid)
+}
+func (s *stub) KeyEvents(_ context.Context, id string, p apikey.PageParams) (apikey.Page[apikey.Event], error) {
+	return apikey.Page[apikey.Event]{Data: []apikey.Event{event}, NextCursor: "3"}, s.ask("key events", id, p)
+}
+func (s *stub) Events(_ context.Context, p apikey.FeedParams) (apikey.Page[apikey.Event], error) {
+	return apikey.Page[apikey.Event]{Data: []apikey.Event{event}, NextCursor: "8"}, s.ask("events", p)
+}
+func (s *stub) Capabilities(context.Context) (apikey.Capabilities, error) {
+	return capabilities, s.ask("capabilities")
+}
+
+var (
+	event = apikey.Event{ID: 8, At: then, Action: apikey.ActionUpdate, KeyID: keyID, RootID: keyID, Owner: "acme", Kind: apikey.KindAPI, Revision: 2,
+		ChangeID: "c", Principal: "p", Address: "a", UserAgent: "u", RequestID: "r", Before: map[string]any{"name": "a"}, After: map[string]any{"name": "b"}}
+	capabilities = apikey.Capabilities{Hydra: &apikey.HydraCapabilities{Version: "master"}, AuthMethods: []apikey.AuthMethod{apikey.PrivateKeyJWT}, Algorithms: []string{"ES256"}, Limits: apikey.DefaultLimits()}
+)
