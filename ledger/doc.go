@@ -1,0 +1,32 @@
+// Package ledger is the SQL database that holds the definition of every key: on
+// SQLite, a file of one process, or on Postgres, for any number of processes.
+// [DB] is an [apikey.Ledger]. It imports apikey and SQL, nothing else of ours,
+// and decides nothing: rules come as an [apikey.Plan].
+//
+// # Tables (migrations/00001_init.sql)
+//
+// keys has a row per key: its definition as JSON, and beside it the columns
+// that lists select and order by. key_terms holds the words, scopes and labels
+// a key is found by. changes are the durable intents; the partial unique index
+// over those in state begun is a key's lock, the same on both databases.
+// public_keys are the thumbprints in use, replays what an Idempotency-Key gets
+// again, events the audit, chain its head.
+//
+// # Statements
+//
+// Both databases get the same SQL. What differs (pools, clock, lock, error
+// codes) is in dialect.go. Fixed statements, all writes among them, bind their
+// values and are prepared: replays hold salts, and Postgres logs the text of a
+// statement that fails. Only lists, whose shape varies, are put together by bun.
+//
+// Statements of one transaction lock in one order (replays, changes,
+// public_keys; in T2 keys, then last the chain), so transactions wait for each
+// other but never in a circle.
+//
+// # Erasure
+//
+// [DB.Prune] erases the salts of old replays. On SQLite deleted content is
+// overwritten (secure_delete) and the write-ahead log is emptied, so nothing of
+// them is left in the files. On Postgres a deleted row is gone from the files
+// after VACUUM, and from archived WAL and backups when their retention ends.
+package ledger

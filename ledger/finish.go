@@ -1,0 +1,174 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/tokenos/tokenos/apikey"
+)
+
+const (
+	finishChange = `UPDATE changes SET state = 'done' WHERE op = $1 AND state = 'begun'
+		RETURNING key_id, replay_hash, COALESCE((SELECT k.terms FROM keys k WHERE k.id = changes.key_id), '') AS terms`
+	abandonChange = `UPDATE changes SET state = 'abandoned', recheck_at = $1 WHERE op = $2 AND state IN ('begun', 'queued') RETURNING key_id, action`
+	releaseChange = `UPDATE changes SET lease_until = {now} + $1 WHERE op = $2 AND state = 'begun'`
+	takeChange    = `UPDATE changes SET lease_until = {now} + $1, attempt = attempt + 1 WHERE op = $2 AND state = 'begun' AND lease_until <= {now}`
+
+	deleteTerms      = `DELETE FROM key_terms WHERE key_id = $1`
+	deleteKey        = `DELETE FROM keys WHERE id = $1`
+	freePublicKeys   = `DELETE FROM public_keys WHERE key_id = $1`
+	unbornPublicKeys = `DELETE FROM public_keys WHERE key_id = $1 AND NOT EXISTS (SELECT 1 FROM keys k WHERE k.id = public_keys.key_id)`
+)
+
+// fixed are the statements that SQLite keeps prepared on its writer.
+var fixed = []string{insertReplay, takeReplay, answerReplay, insertChange, queueChange, forgetChange, targetChange, settleChange,
+	promoteChange, changeState, selectRecord, selectPending, finishChange, abandonChange, releaseChange, takeChange,
+	upsertKey, deleteTerms, deleteKey, freePublicKeys, unbornPublicKeys, nextEvent, insertEvent, moveHead}
+
+// Finish implements [apikey.Ledger].
+func (d *DB) Finish(ctx context.Context, f apikey.Finish) error {
+	return d.transact(ctx, "finish", func(t tx) error {
+		was, err := rowOf[finishedRow](ctx, t, finishChange, f.Op)
+		if err != nil {
+			return err
+		}
+		if was.KeyID != f.Target.ID {
+			return &apikey.Error{Kind: apikey.ErrInternal, Cause: fmt.Errorf("ledger: finish %q: it is a change of another key", f.Op)}
+		}
+		if f.Delete {
+			err = t.remove(ctx, was.KeyID)
+		} else {
+			err = t.store(ctx, f.Target, f.Upkeep, was.Terms)
+		}
+		if err != nil {
+			return err
+		}
+		if was.ReplayHash != nil {
+			if _, err := t.exec(ctx, answerReplay, answer(f.Answer), was.ReplayHash, f.Op); err != nil {
+				return err
+			}
+		}
+		if f.Event == nil {
+			return nil
+		}
+		// Last, because from here to the commit all events wait for this one.
+		return t.append(ctx, *f.Event)
+	})
+}
+
+// finishedRow is what T2 must know of its change and of the key before it.
+type finishedRow struct {
+	KeyID      string
+	ReplayHash []byte
+	Terms      string
+}
+
+// store writes the key, and its terms if they differ from those before.
+func (t tx) store(ctx context.Context, d apikey.Definition, up apikey.Upkeep, before string) error {
+	terms := termsOf(d)
+	row, err := newKeyRow(d, up, terms)
+	if err != nil {
+		return err
+	}
+	if _, err := t.exec(ctx, upsertKey, row.values()...); err != nil || row.Terms == before {
+		return err
+	}
+	if before != "" {
+		if _, err := t.exec(ctx, deleteTerms, d.ID); err != nil {
+			return err
+		}
+	}
+	if len(terms) == 0 {
+		return nil
+	}
+	_, err = t.NewInsert().Model(&terms).Exec(ctx)
+	return err
+}
+
+// remove deletes the record; its events stay, its public keys are free again.
+func (t tx) remove(ctx context.Context, id string) error {
+	for _, text := range []string{deleteTerms, deleteKey, freePublicKeys} {
+		if _, err := t.exec(ctx, text, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Abandon implements [apikey.Ledger], for queued changes as well. The public
+// keys of a key that never came to be are free again.
+func (d *DB) Abandon(ctx context.Context, op string, recheck time.Time) error {
+	return d.transact(ctx, "abandon", func(t tx) error {
+		was, err := rowOf[struct{ KeyID, Action string }](ctx, t, abandonChange, unix(recheck), op)
+		if err != nil || apikey.Action(was.Action) != apikey.ActionCreate {
+			return err
+		}
+		_, err = t.exec(ctx, unbornPublicKeys, was.KeyID)
+		return err
+	})
+}
+
+// Release implements [apikey.Ledger]; ErrNotFound when the change is not begun.
+func (d *DB) Release(ctx context.Context, op string, wait time.Duration) error {
+	return d.transact(ctx, "release", func(t tx) error {
+		n, err := t.exec(ctx, releaseChange, millis(wait), op)
+		if err == nil && n == 0 {
+			return notFound()
+		}
+		return err
+	})
+}
+
+// Take implements [apikey.Ledger].
+func (d *DB) Take(ctx context.Context, op string, lease time.Duration) (mine bool, err error) {
+	err = d.transact(ctx, "take", func(t tx) error {
+		n, err := t.exec(ctx, takeChange, millis(lease), op)
+		mine = n == 1
+		return err
+	})
+	return mine && err == nil, err
+}
+
+// Import writes records as they are, all or none, without changes and events:
+// for moving a ledger to another database, and for filling one to measure it.
+// Pending changes are left out.
+func (d *DB) Import(ctx context.Context, records []apikey.Record) error {
+	const atOnce = 200 // rows a statement, so that it stays below every limit
+	return d.transact(ctx, "import", func(t tx) error {
+		for some := range slices.Chunk(records, atOnce) {
+			if err := t.importSome(ctx, some); err != nil {
+				return err
+			}
+		}
+		if d.dialect.single {
+			return nil
+		}
+		_, err := t.exec(ctx, "ANALYZE keys, key_terms") // or Postgres plans for empty tables for a minute
+		return err
+	})
+}
+
+func (t tx) importSome(ctx context.Context, records []apikey.Record) error {
+	var keys []keyRow
+	var terms []termRow
+	for _, r := range records {
+		own := termsOf(r.Definition)
+		row, err := newKeyRow(r.Definition, r.Upkeep, own)
+		if err != nil {
+			return err
+		}
+		if err := t.claimPublicKeys(ctx, nil, r.Definition); err != nil {
+			return err
+		}
+		keys, terms = append(keys, row), append(terms, own...)
+	}
+	_, err1 := t.NewInsert().Model(&keys).Exec(ctx)
+	if err1 != nil || len(terms) == 0 {
+		return err1
+	}
+	_, err2 := t.NewInsert().Model(&terms).Exec(ctx)
+	return errors.Join(err1, err2)
+}
