@@ -31,7 +31,7 @@ dev: ## run tokenos and Hydra on this machine, for development
 
 .PHONY: build
 build: ## build dist/tokenos
-	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o dist/tokenos ./cmd/tokenos
+	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.stamped=$(VERSION)" -o dist/tokenos ./cmd/tokenos
 
 .PHONY: secrets
 secrets: ## make the secrets for docker compose, keeping what is there

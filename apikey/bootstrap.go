@@ -7,7 +7,7 @@ import (
 	"errors"
 )
 
-// ErrNoDerivation is returned when a secret cannot be derived.
+// errDerivation: a secret could not be derived.
 var errDerivation = errors.New("apikey: derive secret")
 
 // EnsureManagementKey returns the active management key of this name that the
@@ -31,7 +31,8 @@ func (s *Service) EnsureManagementKey(ctx context.Context, name string, rights [
 			return Issued{Key: k, Secret: secret}, nil
 		}
 	}
-	p := CreateParams{Name: name, Kind: KindManagement, Owner: ManagementAudience}
+	day := limits.TokenLifetimeMax // so that a pasted token lasts
+	p := CreateParams{Name: name, Kind: KindManagement, Owner: ManagementAudience, Token: &TokenParams{Lifetime: &day}}
 	for _, r := range rights {
 		p.Scopes = append(p.Scopes, string(r))
 	}

@@ -131,6 +131,9 @@ func (s *Service) overtaken(ctx context.Context, b Begun) (Begun, error) {
 			return b, nil // still queued or begun: pending
 		}
 	}
+	if b.Change.Action != ActionRevoke && r.RevokedAt != nil { // then it was given up
+		return b, standing(b.Change.Actor, r, true)
+	}
 	b.Unchanged = true
 	return b, nil
 }

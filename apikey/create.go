@@ -190,7 +190,7 @@ func reach(v *validation, d *Definition, p CreateParams, c Caller) error {
 	if !withinOwners(c, d.Owners) {
 		return fail(ErrForbidden, "a management key cannot reach further than the one that makes it")
 	}
-	return managementScopes(v, d.Scopes, c)
+	return managementScopes(v, p.Scopes, c)
 }
 
 // managementScopes checks that the scopes are rights that the caller has.

@@ -233,7 +233,7 @@ func (r Record) Key(now time.Time) Key {
 		}
 	}
 	soon := func(t *time.Time) bool { return t != nil && now.Before(*t) && t.Sub(now) <= expiringWithin }
-	add(k.Status != StatusRevoked && (soon(r.ExpiresAt) || soon(r.EndsAt)), FlagExpiring)
+	add((k.Status == StatusActive || k.Status == StatusDisabled) && (soon(r.ExpiresAt) || soon(r.EndsAt)), FlagExpiring)
 	add(len(r.Pending) > 0, FlagChanging)
 	add(!r.ConfirmAt.IsZero(), FlagUnconfirmed)
 	add(k.Status != StatusRevoked && !r.AuthMethod.HasSecret() && len(r.LivePublicKeys(now)) == 0, FlagNoCredential)

@@ -48,9 +48,9 @@ func withPublicKey(d Definition, p PublicKeyParams, now time.Time) (Definition, 
 		v.add("#/jwk", "not_allowed", "this key authenticates with a client secret; public keys go with private_key_jwt only", "make a new key with auth_method private_key_jwt")
 		return d, false, v.err()
 	}
-	have := d.PublicKeys
-	if len(d.LivePublicKeys(now)) > 0 { // else keep the ended ones: they fix the algorithm
-		have = d.LivePublicKeys(now)
+	have := d.LivePublicKeys(now)
+	if len(have) == 0 { // then one that has ended stays: it fixes the algorithm
+		have = d.PublicKeys[len(d.PublicKeys)-1:]
 	}
 	d.PublicKeys = checkPublicKeys(v, have, []PublicKeyInput{p.PublicKeyInput}, func(int) string { return "#" }, now)
 	return d, false, v.err()

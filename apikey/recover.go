@@ -142,12 +142,16 @@ func (s *Service) undoCreate(ctx context.Context, ch Change) error {
 func (s *Service) promote(ctx context.Context, ch Change) error {
 	in := intent{action: ch.Action, id: ch.KeyID, order: ch.Order, actor: ch.Actor}
 	in.actor.Rights = []Right{Admin} // its rights were asked when it was accepted
-	in.plan = planFor(ch.Action, ch.Order, in.actor)
+	var refused error
+	in.plan = func(r Record, found bool, now time.Time) (d Definition, unchanged bool, err error) {
+		d, unchanged, refused = planFor(ch.Action, ch.Order, in.actor)(r, found, now)
+		return d, unchanged, refused
+	}
 	begun, err := s.ledger.Promote(ctx, ch.Op, s.cfg.Lease, s.planOf(in))
 	switch {
-	case errors.Is(err, ErrRevoked), errors.Is(err, ErrNotFound):
-		return s.ledger.Abandon(ctx, ch.Op, time.Time{}) // ended meanwhile: nothing left to narrow
-	case err != nil || begun.Unchanged:
+	case refused != nil: // ended meanwhile: nothing is left to narrow
+		return s.ledger.Abandon(ctx, ch.Op, time.Time{})
+	case err != nil || begun.Unchanged: // also when its request was faster
 		return err
 	}
 	work, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.ChangeTimeout)

@@ -160,14 +160,3 @@ func (s *Service) Capabilities(ctx context.Context) (Capabilities, error) {
 	}
 	return out, nil
 }
-
-// Readiness is what the product depends on, and whether each answers.
-type Readiness struct {
-	Ledger bool `json:"ledger"`
-	Hydra  bool `json:"hydra"`
-}
-
-// Ready asks the ledger and Hydra.
-func (s *Service) Ready(ctx context.Context) Readiness {
-	return Readiness{Ledger: s.ledger.Ping(ctx) == nil, Hydra: s.clients.Ready(ctx) == nil}
-}

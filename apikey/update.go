@@ -140,7 +140,7 @@ func patchReach(v *validation, d *Definition, p UpdateParams, c Caller) error {
 			v.add("#/audiences", "not_allowed", "a management key's audience is always tokenos", "leave it out")
 		}
 		if p.Scopes != nil {
-			return managementScopes(v, d.Scopes, c)
+			return managementScopes(v, *p.Scopes, c)
 		}
 		return nil
 	}

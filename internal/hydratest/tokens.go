@@ -206,3 +206,24 @@ func send(t testing.TB, method, address, mediaType string, body []byte) (int, []
 	}
 	return resp.StatusCode, answer
 }
+
+// Clients lists the ids of an owner's clients in Hydra, at most 250.
+func Clients(t testing.TB, adminURL, owner string) []string {
+	t.Helper()
+	r, err := http.Get(adminURL + "/admin/clients?page_size=250&owner=" + url.QueryEscape(owner)) //nolint:gosec,noctx // a test's own Hydra
+	if err != nil {
+		t.Fatalf("hydratest: list clients: %v", err)
+	}
+	defer r.Body.Close() //nolint:errcheck // read to its end
+	var clients []struct {
+		ID string `json:"client_id"`
+	}
+	if err := json.NewDecoder(r.Body).Decode(&clients); err != nil || r.StatusCode != http.StatusOK {
+		t.Fatalf("hydratest: list clients: %s, %v", r.Status, err)
+	}
+	ids := make([]string, len(clients))
+	for i, c := range clients {
+		ids[i] = c.ID
+	}
+	return ids
+}

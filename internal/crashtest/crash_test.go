@@ -1,0 +1,77 @@
+// Package crashtest kills the program with SIGKILL in the midst of its work,
+// again and again, and then asks Hydra and the ledger what became of every
+// request: no lost key, no key that was answered and does not work, no client
+// in Hydra that the ledger does not know, the audit chain intact, and for every
+// Idempotency-Key exactly one key.
+package crashtest
+
+import (
+	"flag"
+	"math/rand/v2"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tokenos/tokenos/internal/pgtest"
+)
+
+var (
+	runs = flag.Int("runs", 100, "how often the program is killed, on each database")
+	seed = flag.Uint64("seed", 0, "of the random choices; 0 takes one from the clock")
+)
+
+const workers = 4
+
+// On SQLite, one process: a killed one is started again.
+func TestCrashSQLite(t *testing.T) {
+	crash(t, "sqlite://"+filepath.Join(t.TempDir(), "ledger.db"))
+}
+
+// On Postgres: what a killed process held is taken over when its lease ends.
+func TestCrashPostgres(t *testing.T) {
+	crash(t, pgtest.URL(t))
+}
+
+func crash(t *testing.T, ledger string) {
+	if *seed == 0 {
+		*seed = uint64(time.Now().UnixNano())
+	}
+	t.Logf("%d kills, -seed %d", *runs, *seed)
+	r := rand.New(rand.NewPCG(*seed, 1)) //nolint:gosec // a repeatable choice is wanted
+	p := newProduct(t, ledger)
+	p.start()
+
+	var wg sync.WaitGroup
+	stop := make(chan struct{})
+	all := make([]*worker, workers)
+	for i := range all {
+		all[i] = newWorker(t, p, i, rand.New(rand.NewPCG(*seed, uint64(i+2)))) //nolint:gosec // as above
+		wg.Go(func() { all[i].work(stop) })
+	}
+	for range *runs {
+		time.Sleep(time.Duration(20+r.IntN(250)) * time.Millisecond) // the random point
+		p.kill()
+		p.start()
+	}
+	close(stop)
+	wg.Wait()
+	p.quiesce()
+	answered, unanswered := 0, 0
+	for _, w := range all {
+		w.settle()
+		answered += w.answered
+		unanswered += w.unanswered
+	}
+	t.Logf("%d requests answered, %d not", answered, unanswered)
+	if answered < *runs || unanswered < *runs/10 {
+		t.Errorf("the kills hit too little: %d answered and %d unanswered requests in %d runs", answered, unanswered, *runs)
+	}
+	p.quiesce()
+	for _, w := range all {
+		w.check()
+	}
+	p.noOrphans()
+	p.kill()
+	p.verifyChain()
+}

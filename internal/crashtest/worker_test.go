@@ -1,0 +1,236 @@
+package crashtest
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/tokenos/tokenos/apikey"
+	"github.com/tokenos/tokenos/internal/apikeytest"
+)
+
+func base64URL(s string) string { return base64.URLEncoding.EncodeToString([]byte(s)) }
+
+// worker makes keys and changes them, one request at a time, and remembers what
+// it was told.
+type worker struct {
+	t    *testing.T
+	p    *product
+	api  apikey.API
+	n    int
+	rand *rand.Rand
+	mine []*tracked
+
+	answered, unanswered int
+}
+
+// tracked is what a worker knows about one of its keys.
+type tracked struct {
+	params apikey.CreateParams
+	pair   *apikeytest.Pair // private_key_jwt
+	issued *apikey.Issued   // nil: not answered yet
+	names  []string         // possible names: the last answered one and unanswered later ones
+	states []apikey.Status  // likewise
+	ends   bool             // expires during the test
+	second *apikeytest.Pair // a public key being added
+}
+
+func newWorker(t *testing.T, p *product, n int, r *rand.Rand) *worker {
+	return &worker{t: t, p: p, api: p.api(), n: n, rand: r}
+}
+
+func (w *worker) work(stop chan struct{}) {
+	for {
+		select {
+		case <-stop:
+			return
+		default:
+			w.step()
+		}
+	}
+}
+
+func (w *worker) step() {
+	if len(w.mine) == 0 || w.rand.IntN(3) == 0 {
+		w.mine = append(w.mine, w.newKey())
+		w.create(w.mine[len(w.mine)-1])
+		return
+	}
+	k := w.mine[w.rand.IntN(len(w.mine))]
+	if k.issued == nil { // a caller without an answer asks again, with the same Idempotency-Key
+		w.create(k)
+		return
+	}
+	w.change(k)
+}
+
+func (w *worker) newKey() *tracked {
+	n := len(w.mine)
+	k := &tracked{params: apikey.CreateParams{Name: "n0", Owner: "crash", Scopes: []string{"a"},
+		Labels:         map[string]string{"job": fmt.Sprintf("%d-%d", w.n, n)},
+		IdempotencyKey: fmt.Sprintf("crash-test-%d-%d-%d", *seed, w.n, n)}, names: []string{"n0"}, states: []apikey.Status{apikey.StatusActive}}
+	switch w.rand.IntN(4) {
+	case 0:
+		k.pair = apikeytest.NewPair(w.t, "ES256")
+		k.params.AuthMethod = apikey.PrivateKeyJWT
+		k.params.PublicKeys = []apikey.PublicKeyInput{{JWK: k.pair.Public}}
+	case 1:
+		k.ends = true
+		end := time.Now().Add(10 * time.Second)
+		k.params.ExpiresAt = &end
+	}
+	return k
+}
+
+// do counts what came back. It reports whether the request was answered 2xx.
+func (w *worker) do(call func(context.Context) error) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	err := call(ctx)
+	if err == nil {
+		w.answered++
+		return true
+	}
+	w.unanswered++
+	return false
+}
+
+func (w *worker) create(k *tracked) {
+	w.do(func(ctx context.Context) error {
+		issued, err := w.api.Create(ctx, k.params)
+		if err == nil {
+			k.issued = &issued
+		}
+		if errors.Is(err, apikey.ErrInvalid) { // its expires_at has passed without an answer
+			k.params.ExpiresAt, k.ends = nil, false
+			k.params.IdempotencyKey += "-again"
+		}
+		return err
+	})
+}
+
+// change asks for a random change. An answered one is the truth from then on;
+// without an answer the old and the new are both possible.
+func (w *worker) change(k *tracked) {
+	id := k.issued.Key.ID
+	switch c := w.rand.IntN(10); {
+	case c < 4:
+		name := "n" + strconv.Itoa(w.rand.IntN(1000))
+		ok := w.do(func(ctx context.Context) error {
+			_, err := w.api.Update(ctx, id, apikey.UpdateParams{Name: &name})
+			return ifRevoked(err)
+		})
+		k.names = learn(k.names, name, ok)
+	case c < 6:
+		w.turn(k, apikey.StatusDisabled, func(ctx context.Context) error {
+			_, err := w.api.Disable(ctx, id, apikey.DisableParams{})
+			return err
+		})
+	case c < 8:
+		w.turn(k, apikey.StatusActive, func(ctx context.Context) error {
+			_, err := w.api.Enable(ctx, id, apikey.ActionParams{})
+			return err
+		})
+	case c < 9 && k.pair != nil && k.second == nil:
+		pair := apikeytest.NewPair(w.t, "ES256")
+		if w.do(func(ctx context.Context) error {
+			_, err := w.api.AddPublicKey(ctx, id, apikey.PublicKeyParams{PublicKeyInput: apikey.PublicKeyInput{JWK: pair.Public}})
+			return err
+		}) {
+			k.second = pair
+		}
+	case c == 9 && w.rand.IntN(4) == 0:
+		w.turn(k, apikey.StatusRevoked, func(ctx context.Context) error {
+			_, err := w.api.Revoke(ctx, id, apikey.RevokeParams{})
+			return err
+		})
+	}
+}
+
+// turn asks for a change of status. A pending answer (202) promises it too.
+func (w *worker) turn(k *tracked, to apikey.Status, call func(context.Context) error) {
+	if has(k.states, apikey.StatusRevoked) && to != apikey.StatusRevoked {
+		return
+	}
+	var refused bool
+	ok := w.do(func(ctx context.Context) error {
+		err := call(ctx)
+		refused = errors.Is(err, apikey.ErrExpired) || errors.Is(err, apikey.ErrRevoked) || errors.Is(err, apikey.ErrBusy)
+		return err
+	})
+	if !refused {
+		k.states = learn(k.states, to, ok)
+	}
+}
+
+func ifRevoked(err error) error { return err }
+
+func learn[T comparable](possible []T, next T, certain bool) []T {
+	if certain {
+		return []T{next}
+	}
+	return append(possible, next)
+}
+
+func has[T comparable](list []T, v T) bool {
+	for _, x := range list {
+		if x == v {
+			return true
+		}
+	}
+	return false
+}
+
+// settle asks again for everything that was not answered, now that nothing is
+// killed any more.
+func (w *worker) settle() {
+	w.t.Helper()
+	for _, k := range w.mine {
+		for until := time.Now().Add(60 * time.Second); k.issued == nil; time.Sleep(50 * time.Millisecond) {
+			w.create(k)
+			if time.Now().After(until) {
+				w.t.Fatalf("create with Idempotency-Key %s is never answered", k.params.IdempotencyKey)
+			}
+		}
+	}
+}
+
+// check compares what the worker was told with what is.
+func (w *worker) check() {
+	w.t.Helper()
+	f := apikeytest.Fixture{TokenURL: w.p.hydra.TokenURL(), AdminURL: w.p.hydra.AdminURL()}
+	for _, k := range w.mine {
+		page, err := w.api.List(w.t.Context(), apikey.ListParams{Owner: "crash", Label: "job:" + k.params.Labels["job"]})
+		if err != nil || len(page.Data) != 1 {
+			w.t.Errorf("job %s made %d keys, want one (%v)", k.params.Labels["job"], len(page.Data), err)
+			continue
+		}
+		got := page.Data[0]
+		if got.ID != k.issued.Key.ID {
+			w.t.Errorf("key %s was answered, %s exists", k.issued.Key.ID, got.ID)
+		}
+		if !has(k.names, got.Name) {
+			w.t.Errorf("%s: name %s, told %v", got.ID, got.Name, k.names)
+		}
+		expired := k.ends && got.Status == apikey.StatusExpired
+		if !expired && !has(k.states, got.Status) {
+			w.t.Errorf("%s: status %s, told %v", got.ID, got.Status, k.states)
+		}
+		for _, pair := range []*apikeytest.Pair{k.pair, k.second} {
+			if pair == nil && (k.pair != nil || pair != k.pair) {
+				continue
+			}
+			if works := f.Works(w.t, got, k.issued.Secret, pair); works != (got.Status == apikey.StatusActive) {
+				w.t.Errorf("%s is %s, its credential works: %v", got.ID, got.Status, works)
+			}
+			if k.pair == nil {
+				break
+			}
+		}
+	}
+}
