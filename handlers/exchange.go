@@ -141,7 +141,7 @@ func (s *server) recoverPanic(c *gin.Context) {
 		if err, ok := v.(runtime.Error); ok {
 			said = err.Error()
 		}
-		s.Log.Error("panic", "request_id", x.id, "panic", said, "stack", string(debug.Stack()))
+		s.Log.ErrorContext(c.Request.Context(), "panic", "request_id", x.id, "panic", said, "stack", string(debug.Stack()))
 		if c.Writer.Written() { // half an answer must not look whole
 			panic(http.ErrAbortHandler)
 		}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -210,22 +209,28 @@ func newBench(t testing.TB, change func(*handlers.Config)) *bench {
 func request(method, target, body string) *http.Request {
 	var r *http.Request
 	if body == "" {
-		r = httptest.NewRequest(method, "https://keys.test"+target, nil)
+		r = httptest.NewRequestWithContext(context.Background(), method, "https://keys.test"+target, nil)
 	} else {
-		r = httptest.NewRequest(method, "https://keys.test"+target, strings.NewReader(body))
+		r = httptest.NewRequestWithContext(context.Background(), method, "https://keys.test"+target, strings.NewReader(body))
 		r.Header.Set("Content-Type", "application/json")
 	}
 	r.Header.Set("Authorization", "Bearer "+goodToken)
 	return r
 }
 
+// reply is an answer without its body.
+type reply struct {
+	StatusCode int
+	Header     http.Header
+}
+
 // do serves one request and returns the whole answer.
-func (b *bench) do(r *http.Request) (*http.Response, string) {
+func (b *bench) do(r *http.Request) (reply, string) { return serveOnce(b.h, r) }
+
+func serveOnce(h http.Handler, r *http.Request) (reply, string) {
 	w := httptest.NewRecorder()
-	b.h.ServeHTTP(w, r)
-	res := w.Result()
-	body, _ := io.ReadAll(res.Body)
-	return res, string(body)
+	h.ServeHTTP(w, r)
+	return reply{w.Code, w.Header()}, w.Body.String()
 }
 
 func jsonOf(v any) (string, error) {

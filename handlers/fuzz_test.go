@@ -1,7 +1,6 @@
 package handlers_test
 
 import (
-	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -69,9 +68,8 @@ func FuzzQuery(f *testing.F) {
 	}
 	b := newBench(f, nil)
 	f.Fuzz(func(t *testing.T, query string) {
-		r := httptest.NewRequest("GET", "https://keys.test/v1/keys", nil)
+		r := request("GET", "/v1/keys", "")
 		r.URL.RawQuery = query
-		r.Header.Set("Authorization", "Bearer "+goodToken)
 		res, body := b.do(r)
 		if res.StatusCode >= 500 {
 			t.Errorf("got %d %s", res.StatusCode, body)

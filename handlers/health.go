@@ -88,9 +88,9 @@ func (h *health) run(ctx context.Context) (map[string]string, bool) {
 				continue
 			}
 			ok = false
-			h.log.Warn("not ready", "check", r.name, "error", r.err)
+			h.log.WarnContext(ctx, "not ready", "check", r.name, "error", r.err)
 		case <-ctx.Done():
-			h.log.Warn("not ready", "error", "a check did not return in time")
+			h.log.WarnContext(ctx, "not ready", "error", "a check did not return in time")
 			return states, false
 		}
 	}

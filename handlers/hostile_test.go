@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -68,7 +66,7 @@ var hostileBodies = []struct {
 }
 
 // noEcho fails if anything of the canary came back or was logged.
-func noEcho(t testing.TB, b *bench, res *http.Response, body string) {
+func noEcho(t testing.TB, b *bench, res reply, body string) {
 	t.Helper()
 	if strings.Contains(body, canary) || strings.Contains(fmt.Sprint(res.Header), canary) {
 		t.Errorf("the answer repeats what was sent: %v %s", res.Header, body)
@@ -85,9 +83,7 @@ func TestHostileBodies(t *testing.T) {
 	for _, test := range hostileBodies {
 		t.Run(test.name, func(t *testing.T) {
 			b := newBench(t, nil)
-			r := httptest.NewRequest("POST", "https://keys.test/v1/keys", strings.NewReader(test.body))
-			r.Header.Set("Content-Type", "application/json")
-			r.Header.Set("Authorization", "Bearer "+goodToken)
+			r := request("POST", "/v1/keys", test.body)
 			res, body := b.do(r)
 			wantProblem(t, res, body, test.status, test.kind)
 			if !strings.Contains(body, test.says) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/http/httptest"
 	"net/netip"
 	"strings"
 	"testing"
@@ -160,15 +159,13 @@ func TestHealth(t *testing.T) {
 			"hydra":  func(context.Context) error { return broken },
 		}
 	}
-	get := func(h http.Handler, target string, secure bool) (*http.Response, string) {
+	get := func(h http.Handler, target string, secure bool) (reply, string) {
 		r := request("GET", target, "")
 		r.Header.Del("Authorization")
 		if !secure {
 			r.TLS = nil
 		}
-		w := httptest.NewRecorder()
-		h.ServeHTTP(w, r)
-		return w.Result(), w.Body.String()
+		return serveOnce(h, r)
 	}
 	b := newBench(t, checks)
 	res, body := get(b.h, "/health/ready", true)

@@ -53,8 +53,25 @@ func securityFor(right apikey.Right) []map[string][]string {
 	return []map[string][]string{{"bearer": {string(right)}}}
 }
 
+// nullable are the members that are an object or null. huma cannot say that of
+// a type that stands in the document by reference.
+var nullable = map[string][]string{"Key": {"secret"}, "Capabilities": {"hydra"}}
+
+func markNullable(schemas map[string]*huma.Schema) {
+	for of, members := range nullable {
+		for _, name := range members {
+			member := schemas[of].Properties[name]
+			schemas[of].Properties[name] = &huma.Schema{
+				Description: member.Description,
+				AnyOf:       []*huma.Schema{{Ref: member.Ref}, {Type: "null"}},
+			}
+		}
+	}
+}
+
 // document writes the OpenAPI document once all routes are registered.
 func document(doc *huma.OpenAPI) ([]byte, error) {
+	markNullable(doc.Components.Schemas.Map())
 	_, oauth := doc.Components.SecuritySchemes["oauth2"]
 	for _, item := range doc.Paths {
 		for _, op := range []*huma.Operation{item.Get, item.Post, item.Patch, item.Delete} {

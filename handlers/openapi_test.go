@@ -15,6 +15,7 @@ import (
 type schemaDoc struct {
 	MaxLength, MaxItems, MaxProperties, Maximum *int
 	Properties                                  map[string]schemaDoc
+	AnyOf                                       []struct{ Type any }
 }
 
 type openAPI struct {
@@ -78,6 +79,16 @@ func TestOpenAPIRoutes(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("routes (-want +got):\n%s", diff)
+	}
+}
+
+// Objects that may be null are said to be.
+func TestOpenAPINulls(t *testing.T) {
+	doc := published(t)
+	for of, member := range map[string]string{"Key": "secret", "Capabilities": "hydra"} {
+		if any := doc.Components.Schemas[of].Properties[member].AnyOf; len(any) != 2 || any[1].Type != "null" {
+			t.Errorf("%s.%s: %v", of, member, any)
+		}
 	}
 }
 

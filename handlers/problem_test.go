@@ -27,7 +27,7 @@ type problemDoc struct {
 }
 
 // wantProblem checks that an answer is a problem and nothing else.
-func wantProblem(t *testing.T, res *http.Response, body string, status int, kind apikey.ErrorKind) problemDoc {
+func wantProblem(t *testing.T, res reply, body string, status int, kind apikey.ErrorKind) problemDoc {
 	t.Helper()
 	var p problemDoc
 	if err := json.Unmarshal([]byte(body), &p); err != nil {
@@ -152,7 +152,7 @@ func TestPanic(t *testing.T) {
 
 	b.hold = func(context.Context) error { panic(http.ErrAbortHandler) }
 	defer func() {
-		if recover() != http.ErrAbortHandler {
+		if v := recover(); v != any(http.ErrAbortHandler) {
 			t.Error("http.ErrAbortHandler did not reach net/http")
 		}
 	}()
