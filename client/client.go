@@ -48,6 +48,9 @@ type Config struct {
 	// Timeout bounds a call with all its attempts, beside the context's
 	// deadline. Zero means 30 seconds.
 	Timeout time.Duration
+	// Retries is how often a call that is safe to repeat is made again. Zero
+	// means 3; negative: never.
+	Retries int
 }
 
 const defaultTimeout = 30 * time.Second
@@ -65,6 +68,7 @@ type Client struct {
 	http      *http.Client
 	userAgent string
 	timeout   time.Duration
+	retries   int
 }
 
 var _ apikey.API = (*Client)(nil)

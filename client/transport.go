@@ -25,9 +25,9 @@ const (
 	// largest keys, stays below it.
 	maxAnswer = 32 << 20
 
-	maxRetries = 3
-	firstDelay = 200 * time.Millisecond
-	longest    = 5 * time.Second // also for what Retry-After may ask
+	defaultRetries = 3
+	firstDelay     = 200 * time.Millisecond
+	longest        = 5 * time.Second // also for what Retry-After may ask
 )
 
 // call is one request to make.
@@ -65,8 +65,8 @@ func (c *Client) do(ctx context.Context, what call, out any) error {
 		return a, err
 	}
 	var got *answer
-	if what.retryable() {
-		got, err = failsafe.With(retries()).WithContext(ctx).Get(attempt)
+	if what.retryable() && c.retries > 0 {
+		got, err = failsafe.With(retries(c.retries)).WithContext(ctx).Get(attempt)
 	} else {
 		got, err = attempt()
 	}
@@ -99,7 +99,7 @@ func encode(body any) ([]byte, error) {
 // retries tries again what failed on the way or was answered 503, after twice
 // the delay each time or what Retry-After says, with jitter, so that many
 // clients do not come back as one.
-func retries() retrypolicy.RetryPolicy[*answer] {
+func retries(most int) retrypolicy.RetryPolicy[*answer] {
 	return retrypolicy.NewBuilder[*answer]().
 		HandleIf(func(a *answer, err error) bool {
 			if err != nil {
@@ -107,7 +107,7 @@ func retries() retrypolicy.RetryPolicy[*answer] {
 			}
 			return a.status == http.StatusServiceUnavailable
 		}).
-		WithMaxRetries(maxRetries).
+		WithMaxRetries(most).
 		WithBackoff(firstDelay, longest).
 		WithJitterFactor(0.25).
 		WithDelayFunc(func(exec failsafe.ExecutionAttempt[*answer]) time.Duration {
