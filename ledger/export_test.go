@@ -1,0 +1,21 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+)
+
+// Exec runs a statement on the writer, as nobody else can.
+func (d *DB) Exec(ctx context.Context, text string, args ...any) error {
+	_, err := d.write.DB.ExecContext(ctx, text, args...)
+	return err
+}
+
+// Room limits the SQLite file to its present size and n pages more.
+func (d *DB) Room(ctx context.Context, n int) error {
+	var pages int
+	if err := d.write.DB.QueryRowContext(ctx, "PRAGMA page_count").Scan(&pages); err != nil {
+		return err
+	}
+	return d.Exec(ctx, fmt.Sprintf("PRAGMA max_page_count = %d", pages+n))
+}
