@@ -19,8 +19,10 @@ const (
 		AND EXISTS (SELECT 1 FROM changes c WHERE c.op = replays.op AND c.state = 'abandoned')`
 	answerReplay = `UPDATE replays SET answer = $1 WHERE hash = $2 AND op = $3`
 
+	// created_at is the place in line; two in one millisecond keep their order.
 	insertChange = `INSERT INTO changes (op, key_id, action, state, wanted, target, at, actor, attempt, lease_until, recheck_at, replay_hash, created_at)
-		VALUES ($1, $2, $3, $4, $5, '', $6, $7, 0, {now} + $8, 1152921504606846976, $9, {now})
+		VALUES ($1, $2, $3, $4, $5, '', $6, $7, 0, {now} + $8, 1152921504606846976, $9, COALESCE((SELECT MAX(line.created_at) + 1
+			FROM changes line WHERE line.key_id = $2 AND line.state = 'queued' AND line.created_at >= {now}), {now}))
 		ON CONFLICT (key_id) WHERE state = 'begun' DO NOTHING`
 	queueChange   = `UPDATE changes SET state = 'queued' WHERE op = $1`
 	forgetChange  = `DELETE FROM changes WHERE op = $1`
@@ -35,7 +37,7 @@ const (
 
 	selectRecord  = `SELECT ` + recordColumns + ` FROM keys k WHERE k.id = $1`
 	selectPending = `SELECT op, action, state, created_at FROM changes WHERE key_id = $1 AND state = 'begun'
-		UNION ALL SELECT op, action, state, created_at FROM changes WHERE key_id = $1 AND state = 'queued' ORDER BY created_at, op`
+		UNION ALL SELECT op, action, state, created_at FROM changes WHERE key_id = $1 AND state = 'queued' ORDER BY state, created_at, op`
 )
 
 // Begin implements [apikey.Ledger]. A change does not overtake those queued

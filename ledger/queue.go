@@ -33,7 +33,7 @@ func (d *DB) addPending(ctx context.Context, records []apikey.Record) error {
 	}
 	var rows []pendingRow
 	err := d.read.NewRaw(`SELECT op, key_id, action, state, created_at FROM changes WHERE state = 'begun' AND key_id IN (?)
-		UNION ALL SELECT op, key_id, action, state, created_at FROM changes WHERE state = 'queued' AND key_id IN (?) ORDER BY created_at, op`,
+		UNION ALL SELECT op, key_id, action, state, created_at FROM changes WHERE state = 'queued' AND key_id IN (?) ORDER BY state, created_at, op`,
 		bun.List(ids), bun.List(ids)).Scan(ctx, &rows)
 	if err != nil {
 		return err
