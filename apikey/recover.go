@@ -180,11 +180,26 @@ func (s *Service) recheck(ctx context.Context, ch Change) error {
 
 func (s *Service) undoLate(ctx context.Context, ch Change) error {
 	if ch.Action == ActionCreate {
-		return s.clients.Delete(ctx, ch.KeyID)
+		return s.undoLateCreate(ctx, ch)
 	}
 	_, err := s.change(ctx, intent{action: ActionConverge, id: ch.KeyID, actor: System("converge"),
 		plan: func(r Record, found bool, _ time.Time) (Definition, bool, error) {
 			return r.Definition, !found || r.RevokedAt != nil, nil
 		}})
 	return err
+}
+
+// undoLateCreate removes the client of a create that was given up, holding the
+// lock of the key that never was: a retry with the same Idempotency-Key makes
+// that very key, and its client must stay.
+func (s *Service) undoLateCreate(ctx context.Context, ch Change) error {
+	begun, err := s.begin(ctx, intent{action: ActionCreate, id: ch.KeyID, actor: System("converge"),
+		plan: func(r Record, found bool, _ time.Time) (Definition, bool, error) {
+			return Definition{ID: ch.KeyID}, found, nil
+		}})
+	if err != nil || begun.Unchanged {
+		return err
+	}
+	err = s.undoCreate(ctx, ch)
+	return errors.Join(err, s.ledger.Abandon(ctx, begun.Change.Op, time.Time{}))
 }
