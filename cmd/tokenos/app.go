@@ -3,13 +3,8 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"net"
-	"net/http"
-	"time"
-
-	"golang.org/x/sync/errgroup"
+	"sync/atomic"
 
 	"github.com/tokenos/tokenos/apikey"
 	"github.com/tokenos/tokenos/config"
@@ -19,9 +14,11 @@ import (
 
 // app is the rooms wired together: a ledger, a Hydra, and the service on both.
 type app struct {
-	ledger  *ledger.DB
-	hydra   *hydra.Hydra
-	service *apikey.Service
+	ledger   *ledger.DB
+	hydra    *hydra.Hydra
+	service  *apikey.Service
+	log      *slog.Logger
+	stopping atomic.Bool // told to stop: no new work, please
 }
 
 func (a *app) close() error {
@@ -29,9 +26,23 @@ func (a *app) close() error {
 	return a.ledger.Close()
 }
 
-// checks are what readiness asks.
-func (a *app) checks() map[string]func(context.Context) error {
+// parts are what the service cannot do without, by name.
+func (a *app) parts() map[string]func(context.Context) error {
 	return map[string]func(context.Context) error{"ledger": a.ledger.Ping, "hydra": a.hydra.Ready}
+}
+
+var errStopping = errors.New("the program is stopping")
+
+// checks are what readiness asks: the parts, and whether we are on our way out.
+func (a *app) checks() map[string]func(context.Context) error {
+	all := a.parts()
+	all["process"] = func(context.Context) error {
+		if a.stopping.Load() {
+			return errStopping
+		}
+		return nil
+	}
+	return all
 }
 
 // secrets are the server secrets, the current one first.
@@ -71,76 +82,5 @@ func wire(ctx context.Context, cfg *config.Config, log *slog.Logger) (*app, erro
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	return &app{ledger: db, hydra: h, service: service}, nil
-}
-
-// listen opens a listener; an address in use gets a sentence of its own.
-func listen(ctx context.Context, address, wayOut string) (net.Listener, error) {
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
-	if err != nil {
-		return nil, withHint(fmt.Errorf("cannot listen on %s: %w", address, err), wayOut)
-	}
-	return l, nil
-}
-
-// served is one HTTP server on its listener.
-type served struct {
-	server   *http.Server
-	listener net.Listener
-}
-
-// runServers serves, and does the background work, until ctx ends or one of
-// them fails; then requests in flight get the time in patience to end.
-func (a *app) runServers(ctx context.Context, log *slog.Logger, patience time.Duration, all ...served) error {
-	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopWork()
-	group, ctx := errgroup.WithContext(ctx)
-	background := make(chan struct{})
-	go func() {
-		defer close(background)
-		a.service.Run(work)
-	}()
-	go a.logHead(work, log)
-	for _, s := range all {
-		group.Go(func() error {
-			if err := s.server.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
-				return fmt.Errorf("serve: %w", err)
-			}
-			return nil
-		})
-		group.Go(func() error {
-			<-ctx.Done()
-			end, cancel := context.WithTimeout(context.WithoutCancel(ctx), max(patience, time.Millisecond))
-			defer cancel()
-			if err := s.server.Shutdown(end); err != nil {
-				log.Warn("requests were cut off at shutdown", "error", err)
-				return s.server.Close()
-			}
-			return nil
-		})
-	}
-	err := group.Wait()
-	stopWork()
-	<-background
-	return err
-}
-
-// headEvery is how often the head of the audit chain is logged: kept apart from
-// the ledger, it proves later that no event was cut off the end.
-const headEvery = 10 * time.Minute
-
-func (a *app) logHead(ctx context.Context, log *slog.Logger) {
-	tick := time.NewTicker(headEvery)
-	defer tick.Stop()
-	for {
-		id, mac, err := a.ledger.Head(ctx)
-		if err == nil {
-			log.Info("audit head", "event", id, "mac", mac)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
+	return &app{ledger: db, hydra: h, service: service, log: log}, nil
 }

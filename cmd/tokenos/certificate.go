@@ -10,6 +10,10 @@ import (
 	"time"
 )
 
+// certificateAge is how long a certificate is used before its files are looked
+// at again.
+const certificateAge = time.Second
+
 // certificate serves a TLS certificate from files and reads them again when
 // they change, at most once a second. A pair that cannot be read leaves the one
 // in use, with one line in the log.
@@ -19,52 +23,73 @@ type certificate struct {
 
 	mu      sync.Mutex
 	current *tls.Certificate
-	changed time.Time // latest modification of the two files in use
+	seen    pair // the files when they were last read, well or not
 	looked  time.Time
 }
 
+// pair is how the two files look from outside; nil for one that is not there.
+type pair [2]os.FileInfo
+
 func newCertificate(certFile, keyFile string, log *slog.Logger) (*certificate, error) {
 	c := &certificate{certFile: certFile, keyFile: keyFile, log: log}
-	pair, err := tls.LoadX509KeyPair(certFile, keyFile)
+	c.seen, c.looked = c.look(), time.Now() // before reading: a change in between is seen later
+	read, err := tls.LoadX509KeyPair(certFile, keyFile)
 	if err != nil {
 		return nil, fmt.Errorf("read the TLS certificate %s and its key: %w", certFile, err)
 	}
-	c.current, c.changed = &pair, c.modified()
+	c.current = &read
 	return c, nil
 }
 
-// modified is when the newer of the two files changed; zero if one is missing.
-func (c *certificate) modified() time.Time {
-	var latest time.Time
-	for _, name := range []string{c.certFile, c.keyFile} {
-		info, err := os.Stat(name)
-		if err != nil {
-			return time.Time{}
-		}
-		if info.ModTime().After(latest) {
-			latest = info.ModTime()
+// look follows links, so that it sees when one is turned to other files.
+func (c *certificate) look() (p pair) {
+	for i, name := range []string{c.certFile, c.keyFile} {
+		if info, err := os.Stat(name); err == nil {
+			p[i] = info
 		}
 	}
-	return latest
+	return p
 }
 
+// equal reports whether the files are the same and unchanged.
+func (p pair) equal(q pair) bool {
+	for i, a := range p {
+		b := q[i]
+		if (a == nil) != (b == nil) {
+			return false
+		}
+		if a != nil && !(os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size()) {
+			return false
+		}
+	}
+	return true
+}
+
+// get has the form of tls.Config.GetCertificate.
 func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if time.Since(c.looked) < time.Second {
-		return c.current, nil
-	}
-	c.looked = time.Now()
-	if changed := c.modified(); !changed.IsZero() && !changed.Equal(c.changed) {
-		c.changed = changed
-		if pair, err := tls.LoadX509KeyPair(c.certFile, c.keyFile); err != nil {
-			c.log.Error("changed TLS certificate not usable, the old one stays", "file", c.certFile, "error", err)
-		} else {
-			c.current = &pair
-			c.log.Info("TLS certificate read again", "file", c.certFile)
-		}
+	if time.Since(c.looked) >= certificateAge {
+		c.looked = time.Now()
+		c.reload()
 	}
 	return c.current, nil
+}
+
+// reload reads the files if they have changed.
+func (c *certificate) reload() {
+	now := c.look()
+	if now.equal(c.seen) {
+		return
+	}
+	c.seen = now
+	read, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
+	if err != nil {
+		c.log.Error("changed TLS certificate not usable, the old one stays", "file", c.certFile, "error", err)
+		return
+	}
+	c.current = &read
+	c.log.Info("TLS certificate read again", "file", c.certFile)
 }
 
 // serverTLS is our own TLS: 1.2 and later, Go's choice of ciphers.
@@ -78,7 +103,7 @@ func clientTLS(caFile string) (*tls.Config, error) {
 	if caFile == "" {
 		return cfg, nil
 	}
-	pem, err := os.ReadFile(caFile) //nolint:gosec // the operator names the file
+	pem, err := os.ReadFile(caFile)
 	if err != nil {
 		return nil, fmt.Errorf("read the certificate authorities: %w", err)
 	}

@@ -26,6 +26,9 @@ func (p program) config() *cobra.Command {
 	var sources bool
 	show := &cobra.Command{Use: "print", Short: "Show every value; secrets are redacted",
 		RunE: func(c *cobra.Command, _ []string) error {
+			if err := oneOf("output", format, "yaml", "json"); err != nil {
+				return err
+			}
 			cfg, err := p.load(c)
 			if err != nil {
 				return err

@@ -2,25 +2,16 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/tokenos/tokenos/config"
-)
-
-// Exit codes.
-const (
-	exitOK          = 0
-	exitFailed      = 1
-	exitUsage       = 2
-	exitUnavailable = 6
-	exitInterrupted = 130
 )
 
 // program is everything the commands may touch of the world outside.
@@ -30,80 +21,33 @@ type program struct {
 	stderr io.Writer // words about it
 }
 
-// usageError is a mistake in how the program was called; it exits with 2.
-type usageError struct{ error }
-
-// hinted is an error with the next step for a person.
-type hinted struct {
-	error
-	hint string
-}
-
-func (h hinted) Unwrap() error { return h.error }
-
-func withHint(err error, hint string) error {
-	if err == nil {
-		return nil
-	}
-	return hinted{err, hint}
-}
-
 // run is the program: it returns the exit code.
 func (p program) run(ctx context.Context, args []string) int {
 	root := p.root()
 	root.SetArgs(args)
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)
-	err := root.ExecuteContext(ctx)
-	if err == nil {
-		return exitOK
-	}
-	fmt.Fprintf(p.stderr, "error: %s\n", err)
-	if h, ok := errors.AsType[hinted](err); ok {
-		fmt.Fprintf(p.stderr, "hint: %s\n", h.hint)
-	}
-	var settings *config.Error
-	if _, usage := errors.AsType[usageError](err); usage || errors.As(err, &settings) {
-		return exitUsage
-	}
-	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
-		return exitInterrupted
-	}
-	return exitFailed
+	ran, err := root.ExecuteContextC(ctx)
+	return p.exitCode(ctx, ran, err)
 }
 
 func (p program) root() *cobra.Command {
 	root := &cobra.Command{
-		Use:           "tokenos",
-		Short:         "API keys on Ory Hydra",
-		Long:          "tokenos manages API keys that are OAuth 2.0 clients in Ory Hydra.\nStart with `tokenos dev`: a real Hydra and this program, from one command.",
+		Use:   "tokenos",
+		Short: "API keys on Ory Hydra",
+		Long: "tokenos manages API keys that are OAuth 2.0 clients in Ory Hydra.\n" +
+			"Start with `tokenos dev`: a real Hydra and this program, from one command.\n\n" + exitCodes,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return usageError{withHint(config.FlagError(c.Flags(), err), "see "+c.CommandPath()+" --help")}
+		return usageError{config.FlagError(c.Flags(), err)}
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(p.dev(), p.serve(), p.migrate(), p.bootstrap(), p.audit(), p.config(), p.version())
-	for _, c := range root.Commands() {
-		noStrayArgs(c)
-	}
+	noStrayArgs(root)
 	return root
-}
-
-// noStrayArgs turns cobra's plain errors about arguments into usage errors.
-func noStrayArgs(c *cobra.Command) {
-	c.Args = func(c *cobra.Command, args []string) error {
-		if len(args) == 0 {
-			return nil
-		}
-		return usageError{withHint(fmt.Errorf("%s: unexpected argument", c.CommandPath()), "see "+c.CommandPath()+" --help")}
-	}
-	for _, sub := range c.Commands() {
-		noStrayArgs(sub)
-	}
 }
 
 func (p program) version() *cobra.Command {
@@ -144,9 +88,14 @@ func (p program) logger(level, format string) *slog.Logger {
 	return slog.New(slog.NewJSONHandler(p.stderr, o))
 }
 
-// load reads the configuration and says what is unwise about it.
+// read reads the configuration.
+func (p program) read(c *cobra.Command) (*config.Config, error) {
+	return config.Load(config.LoadOptions{Flags: c.Flags(), Env: p.env})
+}
+
+// load reads the configuration and tells a person what is unwise about it.
 func (p program) load(c *cobra.Command) (*config.Config, error) {
-	cfg, err := config.Load(config.LoadOptions{Flags: c.Flags(), Env: p.env})
+	cfg, err := p.read(c)
 	if err != nil {
 		return nil, err
 	}
@@ -154,4 +103,13 @@ func (p program) load(c *cobra.Command) (*config.Config, error) {
 		fmt.Fprintf(p.stderr, "warning: %s\n", w)
 	}
 	return cfg, nil
+}
+
+// oneOf checks a flag that takes one of a few words.
+func oneOf(flag, value string, words ...string) error {
+	if slices.Contains(words, value) {
+		return nil
+	}
+	last := len(words) - 1
+	return usagef("--%s must be %s or %s", flag, strings.Join(words[:last], ", "), words[last])
 }

@@ -2,9 +2,9 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/netip"
 
@@ -21,9 +21,11 @@ func (p program) serve() *cobra.Command {
 		Long: "Serve the REST API on an existing Hydra.\n\n" +
 			"Settings come from a file (--config), TOKENOS_... variables, TOKENOS_..._FILE and flags;\n" +
 			"`tokenos config validate` checks them, `tokenos migrate` prepares the ledger,\n" +
-			"`tokenos bootstrap` makes the first management key.",
+			"`tokenos bootstrap` makes the first management key.\n\n" +
+			"The addresses go to stdout in one line, the log to stderr. SIGTERM and Ctrl-C end it\n" +
+			"with exit code 0, once requests in flight are answered (server.shutdown_timeout).",
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, err := p.load(c)
+			cfg, err := p.read(c)
 			if err != nil {
 				return err
 			}
@@ -36,59 +38,83 @@ func (p program) serve() *cobra.Command {
 
 func (p program) serveWith(ctx context.Context, cfg *config.Config) error {
 	log := p.logger(cfg.Log.Level, cfg.Log.Format)
+	for _, w := range cfg.Warnings {
+		log.WarnContext(ctx, "unwise configuration", "warning", w)
+	}
+	stop := p.busy(still("opening the ledger"))
 	a, err := wire(ctx, cfg, log)
+	stop()
 	if err != nil {
 		return err
 	}
 	defer func() {
 		if err := a.close(); err != nil {
-			log.Error("ledger not closed", "error", err)
+			log.ErrorContext(ctx, "ledger not closed", "error", err)
 		}
 	}()
-	all, err := servers(ctx, cfg, a, log)
+	api, ops, err := a.servers(ctx, cfg)
 	if err != nil {
 		return err
 	}
-	log.Info("serving", "address", all[0].listener.Addr().String(), "public_url", cfg.Server.PublicURL, "hydra", cfg.Hydra.AdminURL)
-	return a.runServers(ctx, log, cfg.Server.ShutdownTimeout.Std(), all...)
+	p.announce(cfg, api, ops)
+	log.InfoContext(ctx, "serving", "version", version(), "address", api.listener.Addr().String(), "public_url", cfg.Server.PublicURL, "hydra", cfg.Hydra.AdminURL)
+	return a.run(ctx, cfg.Server.ShutdownTimeout.Std(), api, ops)
+}
+
+// announce tells a person where we serve, in one line.
+func (p program) announce(cfg *config.Config, api served, ops *served) {
+	how := "plain HTTP for trusted proxies"
+	if cfg.Server.TLS.Enabled() {
+		how = "TLS"
+	}
+	health := ""
+	if ops != nil {
+		health = fmt.Sprintf("; health at http://%s/health/ready", ops.listener.Addr())
+	}
+	fmt.Fprintf(p.stdout, "tokenos %s serves %s on %s (%s)%s\n", version(), cfg.Server.PublicURL, api.listener.Addr(), how, health)
 }
 
 // servers makes the public server and, if asked for, the one for operators.
-func servers(ctx context.Context, cfg *config.Config, a *app, log *slog.Logger) ([]served, error) {
+func (a *app) servers(ctx context.Context, cfg *config.Config) (api served, ops *served, err error) {
 	proxies, err := prefixes(cfg.Server.TrustedProxies)
 	if err != nil {
-		return nil, err
+		return api, nil, err
 	}
-	hc := handlers.Config{API: a.service, Authenticate: a.service.Authenticate, Ready: a.checks(), Version: version(), TokenURL: a.hydra.TokenURL(), Log: log, TrustedProxies: proxies,
+	hc := handlers.Config{API: a.service, Authenticate: a.service.Authenticate, Ready: a.checks(), Log: a.log,
+		Version: version(), TokenURL: a.hydra.TokenURL(), TrustedProxies: proxies,
 		MaxBodyBytes: int64(cfg.Server.MaxBodyBytes), RequestTimeout: cfg.Server.RequestTimeout.Std()}
 	handler, err := handlers.New(hc)
 	if err != nil {
-		return nil, err
+		return api, nil, err
 	}
-	var own *tls.Config
-	if cfg.Server.TLS.Enabled() {
-		cert, err := newCertificate(cfg.Server.TLS.CertFile, cfg.Server.TLS.KeyFile, log)
-		if err != nil {
-			return nil, err
-		}
-		own = cert.serverTLS()
-	}
-	l, err := listen(ctx, cfg.Server.Listen, "another program has the address: choose one with --server.listen")
+	l, err := listenAPI(ctx, cfg, a.log)
 	if err != nil {
+		return api, nil, err
+	}
+	api = served{server(handler, cfg, a.log), l}
+	if cfg.Ops.Listen == "" {
+		return api, nil, nil
+	}
+	ol, err := listen(ctx, "the side for operators", cfg.Ops.Listen, "stop the program that has the address, or choose another with --ops.listen")
+	if err != nil {
+		l.Close()
+		return api, nil, err
+	}
+	return api, &served{server(handlers.NewOps(hc), cfg, a.log), ol}, nil
+}
+
+// listenAPI opens the public listener, with our own TLS if there is a certificate.
+func listenAPI(ctx context.Context, cfg *config.Config, log *slog.Logger) (net.Listener, error) {
+	l, err := listen(ctx, "the REST API", cfg.Server.Listen, "stop the program that has the address, or choose another with --server.listen")
+	if err != nil || !cfg.Server.TLS.Enabled() {
+		return l, err
+	}
+	cert, err := newCertificate(cfg.Server.TLS.CertFile, cfg.Server.TLS.KeyFile, log)
+	if err != nil {
+		l.Close()
 		return nil, err
 	}
-	if own != nil {
-		l = handlers.Listener(l, own)
-	}
-	all := []served{{server(handler, cfg, log), l}}
-	if cfg.Ops.Listen != "" {
-		ol, err := listen(ctx, cfg.Ops.Listen, "another program has the address: choose one with --ops.listen")
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, served{server(handlers.NewOps(hc), cfg, log), ol})
-	}
-	return all, nil
+	return handlers.Listener(l, cert.serverTLS()), nil
 }
 
 // server makes the HTTP server with the limits of the configuration.

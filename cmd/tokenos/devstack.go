@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"golang.org/x/oauth2"
+	"golang.org/x/oauth2/clientcredentials"
+
+	"github.com/tokenos/tokenos/apikey"
+	"github.com/tokenos/tokenos/hydra"
+	"github.com/tokenos/tokenos/hydradev"
+	"github.com/tokenos/tokenos/ledger"
+)
+
+// devStack is what tokenos dev runs, from the folder up.
+type devStack struct {
+	program
+	options  devOptions
+	folder   *devFolder
+	log      *slog.Logger
+	listener net.Listener
+	hydra    *hydradev.Server
+	app      *app
+
+	stops []func(context.Context) error // in the order of the starts
+}
+
+// later notes how to end what was just started.
+func (d *devStack) later(stop func(context.Context) error) { d.stops = append(d.stops, stop) }
+
+// stop ends everything, the last started first.
+func (d *devStack) stop(ctx context.Context) error {
+	var errs []error
+	for _, stop := range slices.Backward(d.stops) {
+		errs = append(errs, stop(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+// start starts Hydra, opens the ledger and wires the service to both. What it
+// started before an error is for stop to end.
+func (d *devStack) start(ctx context.Context) error {
+	secret, err := d.folder.serverSecret()
+	if err != nil {
+		return err
+	}
+	binary, err := hydradev.Binary(ctx, hydradev.BinaryConfig{Path: d.options.hydra, Progress: d.stderr})
+	if err != nil {
+		return err
+	}
+	api := d.options.ports()[0]
+	if d.listener, err = listen(ctx, api.whose, api.address(), api.wayOut()); err != nil {
+		return err
+	}
+	d.later(func(context.Context) error {
+		d.listener.Close() // closed already, if it ever served
+		return nil
+	})
+	if err := d.startHydra(ctx, binary); err != nil {
+		return err
+	}
+	return d.wire(ctx, secret)
+}
+
+func (d *devStack) startHydra(ctx context.Context, binary string) (err error) {
+	cfg := hydradev.Config{Binary: binary, Memory: d.options.memory, Log: d.stderr,
+		PublicPort: d.options.hydraPublicPort, AdminPort: d.options.hydraAdminPort}
+	if !cfg.Memory {
+		cfg.Dir = filepath.Join(d.folder.path, "hydra")
+	}
+	if d.hydra, err = hydradev.Start(ctx, cfg); err != nil {
+		return withHint(err, "ports are chosen with --hydra-public-port and --hydra-admin-port (0 takes a free one), the folder with --data-dir")
+	}
+	d.later(d.hydra.Stop)
+	return nil
+}
+
+// wire opens the ledger and builds the service on it and on Hydra.
+func (d *devStack) wire(ctx context.Context, secret apikey.Secret) error {
+	cfg := ledger.Config{URL: d.folder.ledgerURL(), ServerSecrets: []apikey.Secret{secret}, Log: d.log}
+	if _, err := ledger.Migrate(ctx, cfg); err != nil {
+		return err
+	}
+	db, err := ledger.Open(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	d.later(func(context.Context) error { return db.Close() })
+	h, err := hydra.New(hydra.Config{AdminURL: d.hydra.AdminURL(), PublicURL: d.hydra.PublicURL(), Log: d.log})
+	if err != nil {
+		return err
+	}
+	d.later(func(context.Context) error {
+		h.Close()
+		return nil
+	})
+	service, err := apikey.New(apikey.Config{Ledger: db, Clients: h, Tokens: h, ServerSecrets: []apikey.Secret{secret}, Log: d.log})
+	if err != nil {
+		return err
+	}
+	d.app = &app{ledger: db, hydra: h, service: service, log: d.log}
+	return nil
+}
+
+// info makes sure of the management key and buys a token with it.
+func (d *devStack) info(ctx context.Context) (devInfo, error) {
+	ctx, cancel := context.WithTimeout(ctx, devInfoTime)
+	defer cancel()
+	issued, err := d.app.service.EnsureManagementKey(ctx, "tokenos dev", []apikey.Right{apikey.Admin})
+	if err != nil {
+		return devInfo{}, fmt.Errorf("make the management key: %w", err)
+	}
+	c := clientcredentials.Config{ClientID: issued.Key.ID, ClientSecret: issued.Secret.Reveal(), TokenURL: d.hydra.TokenURL(),
+		AuthStyle: oauth2.AuthStyleInHeader, Scopes: []string{string(apikey.Admin)}, EndpointParams: url.Values{"audience": {apikey.ManagementAudience}}}
+	token, err := c.Token(ctx)
+	if err != nil {
+		return devInfo{}, withHint(fmt.Errorf("buy a management token: %w", err), "does Hydra's database still belong to the ledger beside it? to begin anew remove "+d.folder.path)
+	}
+	return devInfo{APIURL: "http://" + d.listener.Addr().String(), TokenURL: d.hydra.TokenURL(),
+		HydraPublicURL: d.hydra.PublicURL(), HydraAdminURL: d.hydra.AdminURL(),
+		ManagementClientID: issued.Key.ID, ManagementClientSecret: issued.Secret.Reveal(), ManagementToken: token.AccessToken,
+		PID: os.Getpid(), HydraPID: d.hydra.PID()}, nil
+}
