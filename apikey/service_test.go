@@ -9,7 +9,12 @@ import (
 	"github.com/tokenos/tokenos/internal/pgtest"
 )
 
-func TestMain(m *testing.M) { os.Exit(hydratest.Main(m)) }
+func TestMain(m *testing.M) { os.Exit(hydratest.Main(databases{m})) }
+
+// databases ends the shared Postgres before hydratest ends the shared Hydra.
+type databases struct{ m *testing.M }
+
+func (d databases) Run() int { return pgtest.Main(d.m) }
 
 // The service keeps the promises of apikey.API, on SQLite.
 func TestServiceOnSQLite(t *testing.T) {

@@ -93,12 +93,15 @@ func New(c Config) (*Client, error) {
 	// A redirect would carry the token, or the secret in the answer, to
 	// wherever it points; this API has none.
 	h.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	out := &Client{base: base, token: c.Token, http: &h, userAgent: c.UserAgent, timeout: c.Timeout}
+	out := &Client{base: base, token: c.Token, http: &h, userAgent: c.UserAgent, timeout: c.Timeout, retries: c.Retries}
 	if out.userAgent == "" {
 		out.userAgent = "tokenos-client"
 	}
 	if out.timeout == 0 {
 		out.timeout = defaultTimeout
+	}
+	if out.retries == 0 {
+		out.retries = defaultRetries
 	}
 	return out, nil
 }

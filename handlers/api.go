@@ -128,13 +128,10 @@ func add[I, O any](s *server, api huma.API, r route, handle func(context.Context
 		op.RequestBody = nil
 	}
 	huma.Register(api, op, handle)
-	switch r.also {
-	case http.StatusAccepted:
+	if r.also == http.StatusAccepted {
 		pending := *op.Responses["200"]
 		pending.Description = "Accepted and counting; Hydra follows as soon as it can"
 		op.Responses["202"] = &pending
-	case http.StatusNotModified:
-		op.Responses["304"] = &huma.Response{Description: "Still at the ETag in If-None-Match"}
 	}
 	if r.body == nil {
 		return

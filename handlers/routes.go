@@ -19,7 +19,7 @@ func (s *server) routes(e *gin.Engine) error {
 
 	add(s, api, route{at: "GET /v1/keys", id: "list-keys", summary: "List, search and sort keys", right: read, errors: []int{422}}, s.list)
 	add(s, api, route{at: "POST /v1/keys", id: "create-key", summary: "Create a key; its secret is shown once", right: write, status: 201, errors: change, body: reflect.TypeFor[apikey.CreateParams](), needed: true}, s.create)
-	add(s, api, route{at: "GET /v1/keys/{id}", id: "get-key", also: 304, summary: "Read a key", right: read}, s.get)
+	add(s, api, route{at: "GET /v1/keys/{id}", id: "get-key", summary: "Read a key", right: read}, s.get)
 	add(s, api, route{at: "PATCH /v1/keys/{id}", id: "update-key", summary: "Change a key (JSON merge patch, RFC 7396)", right: write, errors: []int{409, 412, 422, 428}, body: reflect.TypeFor[apikey.UpdateParams](), needed: true, patch: true}, s.update)
 	add(s, api, route{at: "DELETE /v1/keys/{id}", id: "delete-key", summary: "Delete the record of a revoked key; its events stay", right: write, status: 204, errors: []int{409}}, s.delete)
 

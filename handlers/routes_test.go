@@ -93,8 +93,8 @@ func TestCreated(t *testing.T) {
 	}
 }
 
-// If-Match becomes the revision that the change must find; If-None-Match saves
-// the body.
+// If-Match becomes the revision that the change must find; If-None-Match is not
+// heeded.
 func TestETags(t *testing.T) {
 	for header, want := range map[string]int64{
 		`"7"`: 7, `"3", "7"`: 7, `"7" , "3"`: 7, `*`: 0, `W/"7"`: -1, `"x"`: -1, `7`: -1, `"07"`: -1, `"7`: -1, `"7" "3"`: -1, `garbage`: -1, `"0"`: -1, `"99999999999999999999"`: -1,
@@ -112,14 +112,11 @@ func TestETags(t *testing.T) {
 			t.Errorf("If-Match %s: got %d, ETag %s", header, res.StatusCode, res.Header.Get("ETag"))
 		}
 	}
-	for header, want := range map[string]int{`"7"`: 304, `W/"7"`: 304, `"1", "7"`: 304, `*`: 304, `"6"`: 200, `junk`: 200} {
-		b := newBench(t, nil)
-		r := request("GET", "/v1/keys/"+keyID, "")
-		r.Header.Set("If-None-Match", header)
-		res, body := b.do(r)
-		if res.StatusCode != want || (want == 304) != (body == "") || res.Header.Get("ETag") != `"7"` {
-			t.Errorf("If-None-Match %s: got %d %q, ETag %s", header, res.StatusCode, body, res.Header.Get("ETag"))
-		}
+	b := newBench(t, nil)
+	r := request("GET", "/v1/keys/"+keyID, "")
+	r.Header.Set("If-None-Match", `"7"`)
+	if res, body := b.do(r); res.StatusCode != 200 || body == "" {
+		t.Errorf("If-None-Match: got %d %q; the status may have changed under the ETag", res.StatusCode, body)
 	}
 }
 

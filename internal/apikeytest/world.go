@@ -77,7 +77,7 @@ func NewWorld(t testing.TB, o Options) *World {
 	if err != nil {
 		t.Fatal(err)
 	}
-	hc := hydra.Config{AdminURL: o.AdminURL, PublicURL: o.Hydra.PublicURL(), Now: o.Clock.Now, Log: log}
+	hc := hydra.Config{AdminURL: o.AdminURL, PublicURL: o.Hydra.PublicURL(), Log: log}
 	if o.HydraWith != nil {
 		o.HydraWith(&hc)
 	}

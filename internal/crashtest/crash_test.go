@@ -8,11 +8,13 @@ package crashtest
 import (
 	"flag"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/tokenos/tokenos/internal/hydratest"
 	"github.com/tokenos/tokenos/internal/pgtest"
 )
 
@@ -22,6 +24,13 @@ var (
 )
 
 const workers = 4
+
+func TestMain(m *testing.M) { os.Exit(hydratest.Main(pgtestMain{m})) }
+
+// pgtestMain ends the shared Postgres before hydratest ends the shared Hydra.
+type pgtestMain struct{ m *testing.M }
+
+func (p pgtestMain) Run() int { return pgtest.Main(p.m) }
 
 // On SQLite, one process: a killed one is started again.
 func TestCrashSQLite(t *testing.T) {

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
@@ -65,7 +63,7 @@ func newProduct(t *testing.T, ledger string) *product {
 		ID     string `json:"id"`
 		Secret string `json:"client_secret"`
 	}
-	if err := json.Unmarshal(p.command("bootstrap", "-o", "json"), &boot); err != nil {
+	if err := json.Unmarshal(p.command("bootstrap", "-o", "json", "--right", "keys:read,keys:write,audit:read"), &boot); err != nil {
 		t.Fatal(err)
 	}
 	c := clientcredentials.Config{ClientID: boot.ID, ClientSecret: boot.Secret, TokenURL: p.hydra.TokenURL(), AuthStyle: oauth2.AuthStyleInHeader,
@@ -224,30 +222,23 @@ func (p *product) noOrphans() {
 // clients lists the clients of owner crash in Hydra, and whether each is open.
 func (p *product) clients() map[string]bool {
 	p.t.Helper()
-	out := map[string]bool{}
-	for offset := 0; ; offset += 500 {
-		token := fmt.Sprintf(`{"offset":"%d","v":2}`, offset)
-		url := p.hydra.AdminURL() + "/admin/clients?owner=crash&page_size=500&page_token=" + base64URL(token)
-		r, err := http.Get(url) //nolint:gosec,noctx // loopback
-		if err != nil {
-			p.t.Fatal(err)
-		}
-		raw, err := io.ReadAll(r.Body)
-		_ = r.Body.Close()
-		var page []struct {
-			ID     string   `json:"client_id"`
-			Grants []string `json:"grant_types"`
-		}
-		if err != nil || json.Unmarshal(raw, &page) != nil {
-			p.t.Fatalf("list clients: %v, %.200s", err, raw)
-		}
-		for _, c := range page {
-			out[c.ID] = len(c.Grants) == 1 && c.Grants[0] == "client_credentials"
-		}
-		if len(page) < 500 {
-			return out
-		}
+	r, err := http.Get(p.hydra.AdminURL() + "/admin/clients?owner=crash&page_size=1000") //nolint:noctx // loopback
+	if err != nil {
+		p.t.Fatal(err)
 	}
+	defer r.Body.Close() //nolint:errcheck // read to its end
+	var page []struct {
+		ID     string   `json:"client_id"`
+		Grants []string `json:"grant_types"`
+	}
+	if err := json.NewDecoder(r.Body).Decode(&page); err != nil || len(page) >= 1000 {
+		p.t.Fatalf("list %d clients: %v", len(page), err)
+	}
+	out := map[string]bool{}
+	for _, c := range page {
+		out[c.ID] = len(c.Grants) == 1 && c.Grants[0] == "client_credentials"
+	}
+	return out
 }
 
 func (p *product) verifyChain() {
