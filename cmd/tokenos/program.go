@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -10,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/tokenos/tokenos/config"
 )
@@ -42,6 +44,9 @@ func (p program) root() *cobra.Command {
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		if bad, ok := errors.AsType[*pflag.InvalidValueError](err); ok { // whose words repeat the value
+			return usagef("--%s needs a value of type %s", bad.GetFlag().Name, bad.GetFlag().Value.Type())
+		}
 		return usageError{config.FlagError(c.Flags(), err)}
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true

@@ -1,0 +1,161 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"flag"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/tokenos/tokenos/hydradev"
+	"github.com/tokenos/tokenos/internal/hydratest"
+)
+
+var update = flag.Bool("update", false, "write what the scripts' cmp finds into testdata")
+
+// TestMain makes this very binary the programs "tokenos" and "tamper" in $PATH,
+// for scripts and for tests that start the program as a child: the same code,
+// under the race detector too.
+func TestMain(m *testing.M) {
+	testscript.Main(withHydra{m}, map[string]func(){"tokenos": main, "tamper": tamper})
+}
+
+// withHydra stops the shared Hydra after the tests.
+type withHydra struct{ m *testing.M }
+
+func (w withHydra) Run() int { return hydratest.Main(w.m) }
+
+// tamper runs a statement on an SQLite file behind everyone's back:
+// tamper FILE STATEMENT.
+func tamper() {
+	db, err := sql.Open("sqlite", "file:"+os.Args[1]+"?_pragma=busy_timeout(5000)")
+	if err == nil {
+		_, err = db.ExecContext(context.Background(), os.Args[2])
+	}
+	if err = errors.Join(err, db.Close()); err != nil {
+		fmt.Fprintln(os.Stderr, "tamper:", err)
+		os.Exit(1)
+	}
+}
+
+// The scripts in testdata are the manual of the command line, and it is true.
+// They find a running Hydra at $HYDRA_ADMIN and $HYDRA_PUBLIC, and a free port in
+// $OPS_PORT.
+func TestManual(t *testing.T) {
+	h := hydratest.Shared(t)
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata",
+		UpdateScripts:       *update,
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(e *testscript.Env) error {
+			port, err := hydradev.FreePort()
+			e.Setenv("HYDRA_ADMIN", h.AdminURL())
+			e.Setenv("HYDRA_PUBLIC", h.PublicURL())
+			e.Setenv("OPS_PORT", strconv.Itoa(port))
+			return err
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "await": await, "expand": expand},
+	})
+}
+
+// exits runs a program and wants its exit code: exits CODE PROGRAM ARGUMENT...
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	if neg || err != nil {
+		ts.Fatalf("usage: exits CODE PROGRAM ARGUMENT...")
+	}
+	got := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		exit, ok := errors.AsType[*exec.ExitError](err)
+		if !ok {
+			ts.Fatalf("%v", err)
+		}
+		got = exit.ExitCode()
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+// await asks an address until it answers with a status: await STATUS URL
+func await(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: await STATUS URL")
+	}
+	if err := until(context.Background(), func(ctx context.Context) error {
+		if got := statusOf(ctx, args[1]); args[0] != strconv.Itoa(got) {
+			return fmt.Errorf("%s answers %d, want %s", args[1], got, args[0])
+		}
+		return nil
+	}); err != nil {
+		ts.Fatalf("%v", err)
+	}
+}
+
+// statusOf is the status that a GET gets, 0 for no answer.
+func statusOf(ctx context.Context, url string) int {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return 0
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0
+	}
+	defer resp.Body.Close()
+	return resp.StatusCode
+}
+
+// expand replaces $NAMES in files by the script's variables: expand FILE...
+func expand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: expand FILE...")
+	}
+	for _, name := range args {
+		text := os.Expand(ts.ReadFile(name), ts.Getenv)
+		ts.Check(os.WriteFile(ts.MkAbs(name), []byte(text), 0o600))
+	}
+}
+
+// patience is for what takes a moment, on a machine with much else to do.
+const patience = time.Minute
+
+// until tries again and again, and returns the last error when patience ends.
+func until(ctx context.Context, try func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := try(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("in vain for %s: %w", patience, err)
+		}
+	}
+}
+
+// eventually is until in a test.
+func eventually(t *testing.T, try func(context.Context) error) {
+	t.Helper()
+	if err := until(t.Context(), try); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// lines splits a text into its lines, without the end of the last.
+func lines(text string) []string { return strings.Split(strings.TrimSuffix(text, "\n"), "\n") }
