@@ -144,7 +144,7 @@ func (d *DB) transact(ctx context.Context, act string, f func(tx) error) error {
 	if err != nil {
 		return fault(act, err)
 	}
-	defer t.Rollback() // after Commit it does nothing
+	defer t.Tx.Rollback() // after Commit it does nothing
 	if err := f(tx{t, d}); err != nil {
 		return fault(act, err)
 	}
