@@ -72,6 +72,7 @@ func crash(t *testing.T, ledger string) {
 		answered += w.answered
 		unanswered += w.unanswered
 	}
+	time.Sleep(lifetime + 3*time.Second) // until the last key that ends has ended
 	t.Logf("%d requests answered, %d not", answered, unanswered)
 	if answered < *runs || unanswered < *runs/10 {
 		t.Errorf("the kills hit too little: %d answered and %d unanswered requests in %d runs", answered, unanswered, *runs)

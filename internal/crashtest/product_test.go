@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -33,13 +34,14 @@ type product struct {
 	hydra  *hydradev.Server
 	tokens oauth2.TokenSource
 	log    *os.File
+	owner  string // of every key made here: both tests share a Hydra
 
 	mu  sync.Mutex
 	cmd *exec.Cmd
 }
 
 func newProduct(t *testing.T, ledger string) *product {
-	p := &product{t: t, hydra: hydratest.Shared(t), binary: filepath.Join(t.TempDir(), "tokenos")}
+	p := &product{t: t, owner: "crash " + t.Name(), hydra: hydratest.Shared(t), binary: filepath.Join(t.TempDir(), "tokenos")}
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", p.binary, "github.com/tokenos/tokenos/cmd/tokenos") //nolint:gosec // fixed words
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
@@ -154,7 +156,7 @@ func (p *product) quiesce() {
 	p.t.Helper()
 	api := p.api()
 	for until := time.Now().Add(90 * time.Second); ; time.Sleep(250 * time.Millisecond) {
-		busy, err := changing(p.t.Context(), api)
+		busy, err := p.changing(p.t.Context(), api)
 		if err == nil && busy == 0 {
 			return
 		}
@@ -165,8 +167,8 @@ func (p *product) quiesce() {
 	}
 }
 
-func changing(ctx context.Context, api apikey.API) (int, error) {
-	keys, err := everyKey(ctx, api)
+func (p *product) changing(ctx context.Context, api apikey.API) (int, error) {
+	keys, err := p.everyKey(ctx, api)
 	busy := 0
 	for _, k := range keys {
 		for _, f := range k.Flags {
@@ -178,18 +180,18 @@ func changing(ctx context.Context, api apikey.API) (int, error) {
 	return busy, err
 }
 
-func everyKey(ctx context.Context, api apikey.API) (map[string]apikey.Key, error) {
+func (p *product) everyKey(ctx context.Context, api apikey.API) (map[string]apikey.Key, error) {
 	out := map[string]apikey.Key{}
-	p := apikey.ListParams{Owner: "crash", Limit: 200}
+	q := apikey.ListParams{Owner: p.owner, Limit: 200}
 	for {
-		page, err := api.List(ctx, p)
+		page, err := api.List(ctx, q)
 		if err != nil {
 			return out, err
 		}
 		for _, k := range page.Data {
 			out[k.ID] = k
 		}
-		if p.Cursor = page.NextCursor; p.Cursor == "" {
+		if q.Cursor = page.NextCursor; q.Cursor == "" {
 			return out, nil
 		}
 	}
@@ -199,7 +201,7 @@ func everyKey(ctx context.Context, api apikey.API) (map[string]apikey.Key, error
 // open exactly where the key is active.
 func (p *product) noOrphans() {
 	p.t.Helper()
-	keys, err := everyKey(p.t.Context(), p.api())
+	keys, err := p.everyKey(p.t.Context(), p.api())
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -222,7 +224,7 @@ func (p *product) noOrphans() {
 // clients lists the clients of owner crash in Hydra, and whether each is open.
 func (p *product) clients() map[string]bool {
 	p.t.Helper()
-	r, err := http.Get(p.hydra.AdminURL() + "/admin/clients?owner=crash&page_size=1000") //nolint:noctx // loopback
+	r, err := http.Get(p.hydra.AdminURL() + "/admin/clients?page_size=1000&owner=" + url.QueryEscape(p.owner)) //nolint:noctx // loopback
 	if err != nil {
 		p.t.Fatal(err)
 	}

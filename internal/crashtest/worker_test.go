@@ -17,6 +17,9 @@ import (
 // mostKeys bounds a worker's keys: all of them are looked at in the end.
 const mostKeys = 150
 
+// lifetime is how long some of the keys live.
+const lifetime = 5 * time.Second
+
 // worker makes keys and changes them, one request at a time, and remembers what
 // it was told.
 type worker struct {
@@ -73,7 +76,7 @@ func (w *worker) step() {
 
 func (w *worker) newKey() *tracked {
 	n := len(w.mine)
-	k := &tracked{params: apikey.CreateParams{Name: "n0", Owner: "crash", Scopes: []string{"a"},
+	k := &tracked{params: apikey.CreateParams{Name: "n0", Owner: w.p.owner, Scopes: []string{"a"},
 		Labels:         map[string]string{"job": fmt.Sprintf("%d-%d", w.n, n)},
 		IdempotencyKey: fmt.Sprintf("crash-test-%d-%d-%d", *seed, w.n, n)}, names: []string{"n0"}, states: []apikey.Status{apikey.StatusActive}}
 	switch w.rand.IntN(4) {
@@ -83,7 +86,7 @@ func (w *worker) newKey() *tracked {
 		k.params.PublicKeys = []apikey.PublicKeyInput{{JWK: k.pair.Public}}
 	case 1:
 		k.ends = true
-		end := time.Now().Add(10 * time.Second)
+		end := time.Now().Add(lifetime)
 		k.params.ExpiresAt = &end
 	}
 	return k
@@ -204,7 +207,7 @@ func (w *worker) check() {
 	w.t.Helper()
 	f := apikeytest.Fixture{TokenURL: w.p.hydra.TokenURL(), AdminURL: w.p.hydra.AdminURL()}
 	for _, k := range w.mine {
-		page, err := w.api.List(w.t.Context(), apikey.ListParams{Owner: "crash", Label: "job:" + k.params.Labels["job"]})
+		page, err := w.api.List(w.t.Context(), apikey.ListParams{Owner: w.p.owner, Label: "job:" + k.params.Labels["job"]})
 		if err != nil || len(page.Data) != 1 {
 			w.t.Errorf("job %s made %d keys, want one (%v)", k.params.Labels["job"], len(page.Data), err)
 			continue
