@@ -2,7 +2,6 @@ package apikey
 
 import (
 	"crypto/rand"
-	"crypto/sha256"
 	"crypto/sha512"
 	"crypto/subtle"
 	"fmt"
@@ -111,6 +110,3 @@ func toBase62(n *big.Int, width int) string {
 	}
 	return string(out)
 }
-
-// digest is SHA-256, for comparing and as a map key.
-func digest(b []byte) [32]byte { return sha256.Sum256(b) }
