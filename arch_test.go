@@ -38,6 +38,7 @@ var arrows = map[string][]string{
 	"internal/apikeytest": {"*"},
 	"internal/ledgertest": {"apikey", "ledger"},
 	"internal/crashtest":  {"*"},
+	"internal/bench":      {"*"},
 }
 
 // outside are the modules of others that only some packages may import.

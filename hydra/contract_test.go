@@ -58,6 +58,7 @@ var contract = []fact{
 	{"4.7 basic credentials are url-decoded", basicDecoded},
 	{"4.8 scopes are compared exactly", exactScopes},
 	{"4.9 an audience also grants its paths", audiencePrefix},
+	{"an audience with a bar comes back as two", audienceBar},
 	{"4.20 each of the nine algorithms works and only the registered one", nineAlgorithms},
 	{"4.22 two public keys work and a removed one is refused at once", twoKeys},
 	{"4.24 an assertion is for the token url", assertionAudience},

@@ -1,6 +1,7 @@
 package hydra_test
 
 import (
+	"fmt"
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
@@ -63,6 +64,18 @@ func exactScopes(t *testing.T) {
 	buy(t, id, secret, "scope", "orders read").want(t, 200)
 	for _, s := range []string{"orders.read", "READ", "admin", "read admin"} {
 		buy(t, id, secret, "scope", s).want(t, 400, "invalid_scope")
+	}
+}
+
+// audienceBar: Hydra stores a token's audiences joined by "|", so one that
+// contains it comes back as two. A client may thus name any second audience
+// below one it has: verifiers must compare with what the ledger registers.
+func audienceBar(t *testing.T) {
+	c, id, secret := rawClient(object{"audience": []string{"https://a.example"}})
+	admin(t, http.MethodPost, "/admin/clients", c).want(t, 201)
+	got := introspect(t, bought(t, buy(t, id, secret, "audience", "https://a.example/|https://pay.example")))
+	if aud := fmt.Sprint(got["aud"]); aud != "[https://a.example/ https://pay.example]" {
+		t.Fatalf("got aud %s: Hydra behaves otherwise now", aud)
 	}
 }
 
