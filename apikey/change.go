@@ -67,7 +67,7 @@ func (s *Service) begin(ctx context.Context, in intent) (Begun, error) {
 	for until := time.Now().Add(busyWait); ; {
 		begun, err := s.ledger.Begin(ctx, b)
 		if !errors.Is(err, ErrBusy) {
-			return begun, err
+			return begun, s.unanswered(b.Change, err)
 		}
 		if time.Now().After(until) {
 			return begun, &Error{Kind: ErrBusy, Detail: "another change of this key is under way", RetryAfter: retryAfter}
@@ -109,6 +109,9 @@ func (s *Service) awaitTurn(ctx context.Context, b Begun, in intent) (Begun, err
 			return next, nil
 		case errors.Is(err, ErrNotFound): // background work was faster: report what became of it
 			return s.overtaken(ctx, b)
+		case errors.Is(err, ErrUnavailable): // it stands in line and counts
+			s.leave(b.Change.Op)
+			return b, nil
 		case !errors.Is(err, ErrBusy):
 			return b, err
 		}

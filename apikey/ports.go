@@ -97,7 +97,8 @@ type Finish struct {
 
 // Ledger is the SQL database that holds the definitions. Every method takes a
 // context with a deadline. Failures of the database itself match
-// ErrUnavailable. Times are UTC, whole seconds.
+// ErrUnavailable; a write whose commit was not answered, and which may have
+// happened, also ErrOutcomeUnknown. Times are UTC, whole seconds.
 type Ledger interface {
 	// Installation is the random id of this ledger, written into every client.
 	Installation() string

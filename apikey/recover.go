@@ -16,11 +16,11 @@ func (s *Service) Run(ctx context.Context) {
 	var pruned time.Time
 	for {
 		if err := s.Turn(ctx); err != nil && ctx.Err() == nil {
-			s.log.Warn("background work is held up", "error", err)
+			s.log.WarnContext(ctx, "background work is held up", "error", err)
 		}
 		if now := s.now(); now.Sub(pruned) >= 10*time.Minute {
 			if err := s.Prune(ctx); err != nil && ctx.Err() == nil {
-				s.log.Warn("pruning failed", "error", err)
+				s.log.WarnContext(ctx, "pruning failed", "error", err)
 			} else {
 				pruned = now
 			}
@@ -42,13 +42,16 @@ func (s *Service) Prune(ctx context.Context) error {
 }
 
 // Turn does all background work that is waiting now. While Hydra is not ready
-// it does nothing: every step needs it.
+// it does nothing more than tidy up: every step needs it.
 func (s *Service) Turn(ctx context.Context) error {
+	read, cancel := context.WithTimeout(ctx, finishTimeout)
+	defer cancel()
+	if err := s.tidy(read); err != nil {
+		return err
+	}
 	if s.clients.Ready(ctx) != nil {
 		return nil
 	}
-	read, cancel := context.WithTimeout(ctx, finishTimeout)
-	defer cancel()
 	stale, err1 := s.ledger.Stale(read, turnBatch)
 	queued, err2 := s.ledger.Queued(read, turnBatch)
 	due, err3 := s.ledger.Due(read, s.now(), turnBatch)
@@ -56,25 +59,25 @@ func (s *Service) Turn(ctx context.Context) error {
 	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		return err
 	}
-	var work []func() error
+	var work []func(context.Context) error
 	for _, ch := range stale {
-		work = append(work, func() error { return s.resume(ctx, ch) })
+		work = append(work, func(ctx context.Context) error { return s.resume(ctx, ch) })
 	}
 	for _, ch := range queued {
-		work = append(work, func() error { return s.promote(ctx, ch) })
+		work = append(work, func(ctx context.Context) error { return s.promote(ctx, ch) })
 	}
 	for _, id := range due {
-		work = append(work, func() error { return s.converge(ctx, id) })
+		work = append(work, func(ctx context.Context) error { return s.converge(ctx, id) })
 	}
 	for _, ch := range rechecks {
-		work = append(work, func() error { return s.recheck(ctx, ch) })
+		work = append(work, func(ctx context.Context) error { return s.recheck(ctx, ch) })
 	}
-	return together(work)
+	return together(ctx, work)
 }
 
 // together runs the work with bounded concurrency and joins what failed;
 // another process being faster is no failure.
-func together(work []func() error) error {
+func together(ctx context.Context, work []func(context.Context) error) error {
 	var (
 		wg   sync.WaitGroup
 		mu   sync.Mutex
@@ -85,7 +88,7 @@ func together(work []func() error) error {
 		slot <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slot }()
-			if err := w(); err != nil && !errors.Is(err, ErrBusy) && !errors.Is(err, ErrNotFound) {
+			if err := within(ctx, w); err != nil && !errors.Is(err, ErrBusy) && !errors.Is(err, ErrNotFound) {
 				mu.Lock()
 				errs = append(errs, err)
 				mu.Unlock()
@@ -102,6 +105,9 @@ func together(work []func() error) error {
 // again: the requests are idempotent.
 func (s *Service) resume(ctx context.Context, ch Change) error {
 	mine, err := s.ledger.Take(ctx, ch.Op, s.cfg.Lease)
+	if errors.Is(err, ErrOutcomeUnknown) {
+		s.leave(ch.Op)
+	}
 	if err != nil || !mine {
 		return err
 	}
@@ -109,19 +115,34 @@ func (s *Service) resume(ctx context.Context, ch Change) error {
 	work, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.ChangeTimeout)
 	defer cancel()
 	if ch.Action == ActionCreate {
-		if err := s.undoCreate(work, ch); err != nil {
-			return errors.Join(err, s.ledger.Release(work, ch.Op, time.Second))
-		}
-		s.log.Warn("interrupted create undone", "key", ch.KeyID, "change", ch.Op)
-		return s.ledger.Abandon(work, ch.Op, s.now().Add(confirmAfter))
+		return s.resumeCreate(work, ch)
 	}
 	r, err := s.ledger.Key(work, ch.KeyID, View{})
 	if err != nil {
+		s.leave(ch.Op)
 		return err
 	}
-	s.log.Warn("interrupted change taken up", "key", ch.KeyID, "action", ch.Action, "change", ch.Op, "attempt", ch.Attempt)
+	s.log.WarnContext(ctx, "interrupted change taken up", "key", ch.KeyID, "action", ch.Action, "change", ch.Op, "attempt", ch.Attempt)
 	_, err = s.carry(work, carriage{change: ch, before: r, recovering: true})
 	return err
+}
+
+// resumeCreate undoes a create and gives it up.
+func (s *Service) resumeCreate(ctx context.Context, ch Change) error {
+	err1 := s.undoCreate(ctx, ch)
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
+	defer cancel()
+	var err2 error
+	if err1 != nil {
+		err2 = s.ledger.Release(end, ch.Op, time.Second)
+	} else {
+		s.log.WarnContext(ctx, "interrupted create undone", "key", ch.KeyID, "change", ch.Op)
+		err2 = s.ledger.Abandon(end, ch.Op, s.now().Add(confirmAfter))
+	}
+	if err2 != nil {
+		s.leave(ch.Op)
+	}
+	return errors.Join(err1, err2)
 }
 
 // undoCreate removes the client that this very change made, and no other.
@@ -151,6 +172,9 @@ func (s *Service) promote(ctx context.Context, ch Change) error {
 	switch {
 	case refused != nil: // ended meanwhile: nothing is left to narrow
 		return s.ledger.Abandon(ctx, ch.Op, time.Time{})
+	case errors.Is(err, ErrOutcomeUnknown):
+		s.leave(ch.Op)
+		return err
 	case err != nil || begun.Unchanged: // also when its request was faster
 		return err
 	}
@@ -170,7 +194,7 @@ func (s *Service) recheck(ctx context.Context, ch Change) error {
 		return err
 	}
 	if err == nil && state.Ledger == s.ledger.Installation() && state.Op == ch.Op {
-		s.log.Warn("a request arrived late; undoing it", "key", ch.KeyID, "action", ch.Action, "change", ch.Op)
+		s.log.WarnContext(ctx, "a request arrived late; undoing it", "key", ch.KeyID, "action", ch.Action, "change", ch.Op)
 		if err := s.undoLate(work, ch); err != nil {
 			return err
 		}
@@ -200,6 +224,10 @@ func (s *Service) undoLateCreate(ctx context.Context, ch Change) error {
 	if err != nil || begun.Unchanged {
 		return err
 	}
-	err = s.undoCreate(ctx, ch)
-	return errors.Join(err, s.ledger.Abandon(ctx, begun.Change.Op, time.Time{}))
+	err1 := s.undoCreate(ctx, ch)
+	err2 := s.ledger.Abandon(ctx, begun.Change.Op, time.Time{})
+	if err2 != nil {
+		s.left.add(begun.Change.Op, true)
+	}
+	return errors.Join(err1, err2)
 }

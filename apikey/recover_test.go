@@ -125,6 +125,7 @@ func checkEnd(ctx context.Context, t *testing.T, w *apikeytest.World, name strin
 // at once, is answered as pending, and is done after the stuck change, also by
 // the next process.
 func TestNarrowingBehindStuckChange(t *testing.T) {
+	t.Parallel() // it mostly waits
 	url := apikeytest.SQLiteURL(t)
 	w, m := mortalWorld(t, apikeytest.Options{LedgerURL: url})
 	admin, f := apikey.WithCaller(t.Context(), apikey.System("test")), w.Fixture()

@@ -59,6 +59,7 @@ type Service struct {
 	derive  deriver
 	cfg     Config
 	log     *slog.Logger
+	left    leftovers
 }
 
 var _ API = (*Service)(nil)

@@ -60,9 +60,10 @@ func (s *Service) fall(ctx context.Context, c carriage, cause error) (outcome, e
 	case c.change.Action.Narrows(), c.recovering && outage, !refused:
 		wait := min(time.Second<<min(c.change.Attempt, 5), 30*time.Second)
 		if err := s.ledger.Release(end, c.change.Op, wait); err != nil {
-			s.log.Error("change not released", "key", c.change.KeyID, "change", c.change.Op, "error", err)
+			s.leave(c.change.Op)
+			s.log.ErrorContext(ctx, "change not released", "key", c.change.KeyID, "change", c.change.Op, "error", err)
 		}
-		s.log.Warn("change is pending", "key", c.change.KeyID, "action", c.change.Action, "change", c.change.Op, "error", cause)
+		s.log.WarnContext(ctx, "change is pending", "key", c.change.KeyID, "action", c.change.Action, "change", c.change.Op, "error", cause)
 		if c.change.Action.Narrows() {
 			r := c.before
 			r.Pending = append(r.Pending, PendingChange{c.change.Op, c.change.Action, ChangeBegun})
@@ -76,12 +77,13 @@ func (s *Service) fall(ctx context.Context, c carriage, cause error) (outcome, e
 		recheck = s.now().Add(confirmAfter)
 	}
 	if err := s.ledger.Abandon(end, c.change.Op, recheck); err != nil {
-		s.log.Error("change not abandoned", "key", c.change.KeyID, "change", c.change.Op, "error", err)
+		s.left.add(c.change.Op, true)
+		s.log.ErrorContext(ctx, "change not abandoned", "key", c.change.KeyID, "change", c.change.Op, "error", err)
 	}
 	if outage {
 		return outcome{}, unavailable("Hydra cannot be reached; nothing was changed", cause)
 	}
-	s.log.Error("hydra refused a change", "key", c.change.KeyID, "action", c.change.Action, "change", c.change.Op, "error", cause)
+	s.log.ErrorContext(ctx, "hydra refused a change", "key", c.change.KeyID, "action", c.change.Action, "change", c.change.Op, "error", cause)
 	return outcome{}, cause
 }
 
@@ -100,7 +102,8 @@ func (s *Service) finish(ctx context.Context, c carriage, up Upkeep, at time.Tim
 	}
 	if err := s.ledger.Finish(end, f); err != nil {
 		// Recovery brings it to an end; it may have done so already.
-		s.log.Warn("change not recorded", "key", c.change.KeyID, "action", c.change.Action, "change", c.change.Op, "error", err)
+		s.leave(c.change.Op)
+		s.log.WarnContext(ctx, "change not recorded", "key", c.change.KeyID, "action", c.change.Action, "change", c.change.Op, "error", err)
 		if c.change.Action.Narrows() {
 			return outcome{record: c.before, pending: true}, nil
 		}
@@ -108,7 +111,7 @@ func (s *Service) finish(ctx context.Context, c carriage, up Upkeep, at time.Tim
 			Detail: "the ledger did not answer; the change may still take effect", Cause: err}
 	}
 	if f.Event != nil {
-		s.log.Info("key changed", "action", c.change.Action, "key", c.change.KeyID, "owner", c.change.Target.Owner,
+		s.log.InfoContext(ctx, "key changed", "action", c.change.Action, "key", c.change.KeyID, "owner", c.change.Target.Owner,
 			"by", c.change.Actor.Principal, "request_id", c.change.Actor.RequestID, "revision", c.change.Target.Revision)
 	}
 	return outcome{record: after}, nil

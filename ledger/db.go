@@ -138,7 +138,8 @@ type tx struct {
 	d *DB
 }
 
-// transact runs f in a transaction and commits, or undoes all of it.
+// transact runs f in a transaction and commits, or undoes all of it. A commit
+// whose answer did not come matches [apikey.ErrOutcomeUnknown].
 func (d *DB) transact(ctx context.Context, act string, f func(tx) error) error {
 	t, err := d.write.BeginTx(ctx, nil)
 	if err != nil {
@@ -148,7 +149,10 @@ func (d *DB) transact(ctx context.Context, act string, f func(tx) error) error {
 	if err := f(tx{t, d}); err != nil {
 		return fault(act, err)
 	}
-	return fault(act, t.Commit())
+	if err := t.Commit(); err != nil {
+		return fault(act, fmt.Errorf("commit: %w: %w", apikey.ErrOutcomeUnknown, err))
+	}
+	return nil
 }
 
 // exec runs a fixed statement and returns the number of rows it touched.
