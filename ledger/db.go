@@ -38,7 +38,7 @@ type DB struct {
 	dialect      dialect
 	write        *bun.DB // on SQLite a single connection
 	read         *bun.DB
-	prepared     map[string]*sql.Stmt // by their text here; empty on Postgres, where pgx does it
+	prepared     map[string]*sql.Stmt // by their text here; of writes on SQLite only, on Postgres pgx does it
 	chain        chain
 	installation string
 	lock         *flock.Flock // SQLite's process lock; nil if there is none
@@ -82,15 +82,24 @@ func (d *DB) start(ctx context.Context, readOnly bool) error {
 	if err := d.read.NewRaw("SELECT id FROM installation").Scan(ctx, &d.installation); err != nil {
 		return fault("open", err)
 	}
+	prepare := func(pool *bun.DB, texts ...string) error {
+		for _, text := range texts {
+			st, err := pool.DB.PrepareContext(ctx, d.sql(text))
+			if err != nil {
+				return fault("open", err)
+			}
+			d.prepared[text] = st
+		}
+		return nil
+	}
+	if err := prepare(d.read, readAnyKey, readOwnersKey); err != nil {
+		return err
+	}
 	if !d.dialect.single || readOnly {
 		return nil
 	}
-	for _, text := range fixed {
-		st, err := d.write.DB.PrepareContext(ctx, d.sql(text))
-		if err != nil {
-			return fault("open", err)
-		}
-		d.prepared[text] = st
+	if err := prepare(d.write, fixed...); err != nil {
+		return err
 	}
 	// No other process is there, so whoever held these leases is dead.
 	res, err := d.write.DB.ExecContext(ctx, "UPDATE changes SET lease_until = 0 WHERE state = 'begun'")
