@@ -54,7 +54,7 @@ func interrupt(t *testing.T, c *child, info devInfo) {
 	for _, url := range []string{info.APIURL, info.HydraPublicURL, info.HydraAdminURL} {
 		if conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(url, "http://")); err == nil {
 			t.Errorf("somebody still listens at %s", url)
-			conn.Close()
+			_ = conn.Close()
 		}
 	}
 }

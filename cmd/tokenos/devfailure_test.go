@@ -98,18 +98,7 @@ func TestDevInterruptedEarly(t *testing.T) {
 	dir := t.TempDir()
 	hydra, pid := filepath.Join(dir, "hydra"), filepath.Join(dir, "pid")
 	script := fmt.Sprintf("#!/bin/sh\necho $$ >%s.new\nmv %s.new %s\nexec sleep 600\n", pid, pid, pid)
-	if err := os.WriteFile(hydra, []byte(script), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	c := run(t, nil, append([]string{"dev", "--memory", "--hydra", hydra}, freePorts...)...)
-	number := 0
-	eventually(t, func(context.Context) error {
-		raw, err := os.ReadFile(pid)
-		if err == nil {
-			number, err = strconv.Atoi(strings.TrimSpace(string(raw)))
-		}
-		return err
-	})
+	number, c := fakeHydra(t, hydra, script, pid)
 	c.signal(os.Interrupt)
 	if code := c.exit(); code != exitInterrupted {
 		t.Errorf("exit code %d, want %d", code, exitInterrupted)
@@ -118,4 +107,43 @@ func TestDevInterruptedEarly(t *testing.T) {
 		t.Errorf("says %q, want %q", got, want)
 	}
 	gone(t, number)
+}
+
+// A second Ctrl-C does not wait for a Hydra that will not end.
+func TestDevInterruptedTwice(t *testing.T) {
+	dir := t.TempDir()
+	hydra, pid, asked := filepath.Join(dir, "hydra"), filepath.Join(dir, "pid"), filepath.Join(dir, "asked")
+	script := fmt.Sprintf("#!/bin/sh\n[ \"$1\" = serve ] || exit 0\ntrap 'touch %s' TERM\necho $$ >%s.new\nmv %s.new %s\nwhile :; do sleep 0.05; done\n", asked, pid, pid, pid)
+	number, c := fakeHydra(t, hydra, script, pid)
+	c.signal(os.Interrupt)
+	eventually(t, func(context.Context) error {
+		_, err := os.Stat(asked)
+		return err
+	})
+	start := time.Now()
+	c.signal(os.Interrupt)
+	if code := c.exit(); code != -1 {
+		t.Errorf("exit code %d, want an end by the signal", code)
+	}
+	t.Logf("ended %s after the second Ctrl-C", time.Since(start).Round(time.Millisecond))
+	gone(t, number)
+}
+
+// fakeHydra starts dev with a script for a Hydra that writes its process id to the
+// file pid, and waits for that.
+func fakeHydra(t *testing.T, path, script, pid string) (number int, c *child) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	env := []string{"TMPDIR=" + t.TempDir()} // a dev that is killed leaves its folders there
+	c = run(t, env, append([]string{"dev", "--memory", "--hydra", path}, freePorts...)...)
+	eventually(t, func(context.Context) error {
+		raw, err := os.ReadFile(pid)
+		if err == nil {
+			number, err = strconv.Atoi(strings.TrimSpace(string(raw)))
+		}
+		return err
+	})
+	return number, c
 }
