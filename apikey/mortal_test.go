@@ -74,7 +74,11 @@ func mortalWorld(t *testing.T, o apikeytest.Options) (*apikeytest.World, *mortal
 	m := &mortal{}
 	m.fatal.Store("")
 	o.Idle = true
+	more := o.Config
 	o.Config = func(c *apikey.Config) {
+		if more != nil {
+			more(c)
+		}
 		shortLease(c)
 		m.Ledger = c.Ledger
 		c.Ledger = m
