@@ -27,6 +27,8 @@
 //
 // [DB.Prune] erases the salts of old replays. On SQLite deleted content is
 // overwritten (secure_delete) and the write-ahead log is emptied, so nothing of
-// them is left in the files. On Postgres a deleted row is gone from the files
-// after VACUUM, and from archived WAL and backups when their retention ends.
+// them is left in the files. On Postgres a deleted row is gone from the table at
+// once, but its bytes stay in the table's file until VACUUM has freed them and
+// something else is written over them; VACUUM FULL replays rewrites the file and
+// leaves nothing. Archived WAL and backups hold them until their retention ends.
 package ledger
