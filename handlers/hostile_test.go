@@ -60,6 +60,9 @@ var hostileBodies = []struct {
 	{"no such day", `{` + ok + `,"expires_at":"2026-02-30T00:00:00Z"}`, 422, apikey.ErrInvalid, "RFC 3339"},
 	{"time without zone", `{` + ok + `,"expires_at":"2027-01-01T00:00:00"}`, 422, apikey.ErrInvalid, "RFC 3339"},
 	{"leap second", `{` + ok + `,"expires_at":"2027-06-30T23:59:60Z"}`, 422, apikey.ErrInvalid, "RFC 3339"},
+	{"comma in a time", `{` + ok + `,"expires_at":"2027-01-01T00:00:00,5Z"}`, 422, apikey.ErrInvalid, "RFC 3339"},
+	{"zone of a whole day", `{` + ok + `,"expires_at":"2027-01-01T00:00:00+24:00"}`, 422, apikey.ErrInvalid, "RFC 3339"},
+	{"one digit for an hour", `{` + ok + `,"expires_at":"2027-01-01T0:00:00Z"}`, 422, apikey.ErrInvalid, "RFC 3339"},
 	{"number for a duration", `{` + ok + `,"token":{"lifetime":300}}`, 422, apikey.ErrInvalid, "#/token/lifetime"},
 	{"no duration", `{` + ok + `,"token":{"lifetime":"` + canary + `"}}`, 422, apikey.ErrInvalid, `"pointer":"#/token/lifetime","detail":"must be a duration"`},
 	{"all at once", `{"name":1,"scopes":2,"labels":3}`, 422, apikey.ErrInvalid, "#/labels"},
@@ -107,6 +110,20 @@ func TestPatchNulls(t *testing.T) {
 		b := newBench(t, nil)
 		if res, got := b.do(request("PATCH", "/v1/keys/"+keyID, body)); res.StatusCode != status {
 			t.Errorf("%s: got %d %s, want %d", body, res.StatusCode, got, status)
+		}
+	}
+}
+
+// Times in a merge patch are as strict as elsewhere: what reads them there is
+// laxer.
+func TestPatchTimes(t *testing.T) {
+	for at, status := range map[string]int{
+		"2027-01-01T00:00:00,5Z": 422, "2027-01-01T00:00:00+24:00": 422, "2027-01-01T00:00:00+01:60": 422, "2027-01-01T0:00:00Z": 422,
+		"2027-01-01T00:00:00.5Z": 200, "2027-01-01T00:00:00+23:59": 200,
+	} {
+		b := newBench(t, nil)
+		if res, got := b.do(request("PATCH", "/v1/keys/"+keyID, `{"expires_at":"`+at+`"}`)); res.StatusCode != status {
+			t.Errorf("%s: got %d %s, want %d", at, res.StatusCode, got, status)
 		}
 	}
 }

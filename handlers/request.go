@@ -90,7 +90,9 @@ const (
 )
 
 // checkHeaders checks Idempotency-Key where it counts, and refuses If-Match
-// where it would not be honoured: to go on would break the caller's guard.
+// where it would not be honoured: to go on would break the caller's guard. For
+// the same reason an empty If-Match is not none at all, and all of its lines
+// count, of which huma would read the first alone.
 func checkHeaders(r *http.Request, op *huma.Operation) error {
 	takes := func(name string) bool {
 		return slices.ContainsFunc(op.Parameters, func(p *huma.Param) bool { return p.In == "header" && p.Name == name })
@@ -100,9 +102,16 @@ func checkHeaders(r *http.Request, op *huma.Operation) error {
 			return &malformed{detail: "Idempotency-Key must have 16 to 255 printable ASCII characters without space; a random UUID will do"}
 		}
 	}
-	if len(r.Header.Values(ifMatch)) > 0 && !takes(ifMatch) && r.Method != http.MethodGet {
+	tags := r.Header.Values(ifMatch)
+	switch {
+	case len(tags) == 0 || r.Method == http.MethodGet:
+		return nil
+	case !takes(ifMatch):
 		return &malformed{detail: "If-Match is honoured by PATCH /v1/keys/{id} only"}
+	case !slices.ContainsFunc(tags, func(s string) bool { return s != "" }):
+		return &apikey.Error{Kind: apikey.ErrPrecondition, Detail: "If-Match is empty; send the ETag of the key you have seen"}
 	}
+	r.Header.Set(ifMatch, strings.Join(tags, ", "))
 	return nil
 }
 

@@ -120,6 +120,26 @@ func TestETags(t *testing.T) {
 	}
 }
 
+// An empty If-Match is a guard that matches nothing, not none, and all of its
+// lines count.
+func TestIfMatchLines(t *testing.T) {
+	for name, lines := range map[string][]string{"empty": {""}, "empty twice": {"", ""}, "empty first": {"", `"8"`}, "empty last": {`"8"`, ""}, "star twice": {"*", "*"}} {
+		b := newBench(t, nil)
+		r := request("PATCH", "/v1/keys/"+keyID, `{"name":"n"}`)
+		r.Header["If-Match"] = lines
+		res, body := b.do(r)
+		if wantProblem(t, res, body, 412, apikey.ErrPrecondition); t.Failed() {
+			t.Fatal(name)
+		}
+	}
+	b := newBench(t, nil)
+	r := request("PATCH", "/v1/keys/"+keyID, `{"name":"n"}`)
+	r.Header["If-Match"] = []string{`"3"`, `"7"`}
+	if res, body := b.do(r); res.StatusCode != 200 || b.last.(apikey.UpdateParams).IfMatch != 7 {
+		t.Errorf("two lines: got %d %s, asked %v", res.StatusCode, body, b.last)
+	}
+}
+
 // The caller of a call is who the token belongs to, where it came from, and
 // under which request id.
 func TestCallerTravels(t *testing.T) {

@@ -3,6 +3,7 @@ package handlers
 import (
 	"maps"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -91,8 +92,13 @@ func (w *walk) text(s *huma.Schema, v any, at string) {
 		return
 	}
 	_, err := time.Parse(time.RFC3339, text)
-	w.must(ok && err == nil, at, "a time such as 2027-01-31T12:00:00Z (RFC 3339)")
+	w.must(ok && err == nil && strictTime.MatchString(text), at, "a time such as 2027-01-31T12:00:00Z (RFC 3339)")
 }
+
+// strictTime are the parts of RFC 3339 section 5.6 that time.Parse takes more
+// of: it reads a comma before the fraction, hours of one digit, and zones of 24
+// hours and 60 minutes.
+var strictTime = regexp.MustCompile(`T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])$`)
 
 func (w *walk) object(s *huma.Schema, m map[string]any, at string) {
 	for _, name := range slices.Sorted(maps.Keys(m)) {
