@@ -6,6 +6,9 @@ import (
 	"time"
 )
 
+// converger is who makes the changes that nobody asked for: the clock.
+var converger = System("converge")
+
 // converge brings Hydra in line with a key's definition at this moment: it is
 // how expiry, the end of a pause, of a public key and of the first seconds
 // after a disable take effect, and how a lost answer is looked up again. It
@@ -18,10 +21,10 @@ func (s *Service) converge(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	in := intent{action: dueAction(r, s.now()), id: id, actor: System("converge")}
+	in := intent{action: dueAction(r, s.now()), id: id, actor: converger}
 	in.plan = func(r Record, found bool, now time.Time) (Definition, bool, error) {
 		d := r.Definition
-		if !found || d.RevokedAt != nil || dueAction(r, now) != in.action {
+		if !found || d.RevokedAt != nil || r.DueAt.IsZero() || r.DueAt.After(now) || dueAction(r, now) != in.action {
 			return d, true, nil // somebody else was here first; the next turn sees what is left
 		}
 		if in.action == ActionEnable {
@@ -43,7 +46,8 @@ func dueAction(r Record, now time.Time) Action {
 		return ActionEnable
 	}
 	for _, p := range r.PublicKeys {
-		// DueAt is never later than the first end not yet acted on.
+		// DueAt is never later than the first end not yet acted on; the zero
+		// DueAt, when all has been, does not come here.
 		if p.ExpiresAt != nil && !p.ExpiresAt.Before(r.DueAt) && ended(p.ExpiresAt, now) {
 			return ActionExpirePublicKey
 		}

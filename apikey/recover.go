@@ -9,15 +9,35 @@ import (
 
 // Run does the background work until ctx ends: queued and interrupted changes,
 // what is due by the clock, second looks, and pruning. Run it once per process;
-// several processes on one ledger share the work.
+// several processes on one ledger share the work. It returns when no work is
+// under way.
 func (s *Service) Run(ctx context.Context) {
-	tick := time.NewTicker(turnEvery)
-	defer tick.Stop()
-	var pruned time.Time
-	for {
-		if err := s.Turn(ctx); err != nil && ctx.Err() == nil {
+	crew := newCrew()
+	defer crew.all.Wait()
+	crew.all.Go(func() { s.keepPruned(ctx) })
+	heldUp := func(err error) {
+		if err != nil && ctx.Err() == nil {
 			s.log.WarnContext(ctx, "background work is held up", "error", err)
 		}
+	}
+	tick := time.NewTicker(turnEvery)
+	defer tick.Stop()
+	for {
+		tasks, err := s.waiting(ctx)
+		heldUp(err)
+		crew.begin(ctx, tasks, heldUp)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// keepPruned prunes every ten minutes.
+func (s *Service) keepPruned(ctx context.Context) {
+	var pruned time.Time
+	for ctx.Err() == nil {
 		if now := s.now(); now.Sub(pruned) >= 10*time.Minute {
 			if err := s.Prune(ctx); err != nil && ctx.Err() == nil {
 				s.log.WarnContext(ctx, "pruning failed", "error", err)
@@ -25,11 +45,7 @@ func (s *Service) Run(ctx context.Context) {
 				pruned = now
 			}
 		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+		_ = pause(ctx, 10*turnEvery) // ends early with ctx
 	}
 }
 
@@ -41,62 +57,59 @@ func (s *Service) Prune(ctx context.Context) error {
 	return s.ledger.Prune(ctx, s.now().Add(-replaysKept), s.now().Add(-changesKept))
 }
 
-// Turn does all background work that is waiting now. While Hydra is not ready
-// it does nothing more than tidy up: every step needs it.
+// Turn does all background work that is waiting now, and returns when it is
+// done.
 func (s *Service) Turn(ctx context.Context) error {
-	read, cancel := context.WithTimeout(ctx, finishTimeout)
-	defer cancel()
-	if err := s.tidy(read); err != nil {
+	tasks, err := s.waiting(ctx)
+	if err != nil {
 		return err
 	}
-	if s.clients.Ready(ctx) != nil {
-		return nil
-	}
-	stale, err1 := s.ledger.Stale(read, turnBatch)
-	queued, err2 := s.ledger.Queued(read, turnBatch)
-	due, err3 := s.ledger.Due(read, s.now(), turnBatch)
-	rechecks, err4 := s.ledger.Rechecks(read, s.now(), turnBatch)
-	if err := errors.Join(err1, err2, err3, err4); err != nil {
-		return err
-	}
-	var work []func(context.Context) error
-	for _, ch := range stale {
-		work = append(work, func(ctx context.Context) error { return s.resume(ctx, ch) })
-	}
-	for _, ch := range queued {
-		work = append(work, func(ctx context.Context) error { return s.promote(ctx, ch) })
-	}
-	for _, id := range due {
-		work = append(work, func(ctx context.Context) error { return s.converge(ctx, id) })
-	}
-	for _, ch := range rechecks {
-		work = append(work, func(ctx context.Context) error { return s.recheck(ctx, ch) })
-	}
-	return together(ctx, work)
+	var mu sync.Mutex
+	var errs []error
+	crew := newCrew()
+	crew.begin(ctx, tasks, func(err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if err != nil && len(errs) < 3 {
+			errs = append(errs, err)
+		}
+	})
+	crew.all.Wait()
+	return errors.Join(errs...)
 }
 
-// together runs the work with bounded concurrency and joins what failed;
-// another process being faster is no failure.
-func together(ctx context.Context, work []func(context.Context) error) error {
-	var (
-		wg   sync.WaitGroup
-		mu   sync.Mutex
-		errs []error
-		slot = make(chan struct{}, turnAtOnce)
-	)
-	for _, w := range work {
-		slot <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-slot }()
-			if err := within(ctx, w); err != nil && !errors.Is(err, ErrBusy) && !errors.Is(err, ErrNotFound) {
-				mu.Lock()
-				errs = append(errs, err)
-				mu.Unlock()
-			}
-		})
+// waiting lists the background work there is. While Hydra is not ready there is
+// none but to tidy up, which is done at once: every step needs Hydra.
+func (s *Service) waiting(ctx context.Context) ([]task, error) {
+	ctx, cancel := context.WithTimeout(ctx, finishTimeout)
+	defer cancel()
+	if err := s.tidy(ctx); err != nil {
+		return nil, err
 	}
-	wg.Wait()
-	return errors.Join(errs[:min(len(errs), 3)]...)
+	if s.clients.Ready(ctx) != nil {
+		return nil, nil
+	}
+	stale, err1 := s.ledger.Stale(ctx, turnBatch)
+	queued, err2 := s.ledger.Queued(ctx, turnBatch)
+	due, err3 := s.ledger.Due(ctx, s.now(), turnBatch)
+	rechecks, err4 := s.ledger.Rechecks(ctx, s.now(), turnBatch)
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
+		return nil, err
+	}
+	var tasks []task
+	for _, ch := range stale {
+		tasks = append(tasks, task{ch.Op, func(ctx context.Context) error { return s.resume(ctx, ch) }})
+	}
+	for _, ch := range queued {
+		tasks = append(tasks, task{ch.Op, func(ctx context.Context) error { return s.promote(ctx, ch) }})
+	}
+	for _, id := range due {
+		tasks = append(tasks, task{id, func(ctx context.Context) error { return s.converge(ctx, id) }})
+	}
+	for _, ch := range rechecks {
+		tasks = append(tasks, task{ch.Op, func(ctx context.Context) error { return s.recheck(ctx, ch) }})
+	}
+	return tasks, nil
 }
 
 // resume brings a change to its end whose process died or gave up. A create is
@@ -104,22 +117,23 @@ func together(ctx context.Context, work []func(context.Context) error) error {
 // the same Idempotency-Key makes the same key again. Everything else is applied
 // again: the requests are idempotent.
 func (s *Service) resume(ctx context.Context, ch Change) error {
-	mine, err := s.ledger.Take(ctx, ch.Op, s.cfg.Lease)
+	since := time.Now()
+	mine, err := s.ledger.Take(ctx, ch.Op, ch.Attempt, s.cfg.Lease)
+	ch.Attempt++
 	if errors.Is(err, ErrOutcomeUnknown) {
-		s.leave(ch.Op)
+		s.leave(ch.Op, ch.Attempt)
 	}
 	if err != nil || !mine {
 		return err
 	}
-	ch.Attempt++
-	work, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.ChangeTimeout)
+	work, cancel := s.working(ctx, since)
 	defer cancel()
 	if ch.Action == ActionCreate {
 		return s.resumeCreate(work, ch)
 	}
 	r, err := s.ledger.Key(work, ch.KeyID, View{})
 	if err != nil {
-		s.leave(ch.Op)
+		s.leave(ch.Op, ch.Attempt)
 		return err
 	}
 	s.log.WarnContext(ctx, "interrupted change taken up", "key", ch.KeyID, "action", ch.Action, "change", ch.Op, "attempt", ch.Attempt)
@@ -134,10 +148,10 @@ func (s *Service) resumeCreate(ctx context.Context, ch Change) error {
 	defer cancel()
 	var err2 error
 	if err1 != nil {
-		err2 = s.ledger.Release(end, ch.Op, time.Second)
+		err2 = s.ledger.Release(end, ch.Op, ch.Attempt, time.Second)
 	} else {
 		s.log.WarnContext(ctx, "interrupted create undone", "key", ch.KeyID, "change", ch.Op)
-		err2 = s.ledger.Abandon(end, ch.Op, s.now().Add(confirmAfter))
+		err2 = s.ledger.Abandon(end, ch.Op, ch.Attempt, s.now().Add(confirmAfter))
 	}
 	if err2 != nil {
 		s.leave(ch.Op)
@@ -162,23 +176,25 @@ func (s *Service) undoCreate(ctx context.Context, ch Change) error {
 // promote begins a queued change whose key has become free.
 func (s *Service) promote(ctx context.Context, ch Change) error {
 	in := intent{action: ch.Action, id: ch.KeyID, order: ch.Order, actor: ch.Actor}
-	in.actor.Rights = []Right{Admin} // its rights were asked when it was accepted
+	// Its rights were asked when it was accepted; the owner may have changed since.
+	in.actor.Rights, in.actor.Owners = []Right{Admin}, nil
 	var refused error
 	in.plan = func(r Record, found bool, now time.Time) (d Definition, unchanged bool, err error) {
 		d, unchanged, refused = planFor(ch.Action, ch.Order, in.actor)(r, found, now)
 		return d, unchanged, refused
 	}
+	since := time.Now()
 	begun, err := s.ledger.Promote(ctx, ch.Op, s.cfg.Lease, s.planOf(in))
 	switch {
 	case refused != nil: // ended meanwhile: nothing is left to narrow
-		return s.ledger.Abandon(ctx, ch.Op, time.Time{})
+		return s.ledger.Abandon(ctx, ch.Op, 0, time.Time{})
 	case errors.Is(err, ErrOutcomeUnknown):
-		s.leave(ch.Op)
+		s.leave(ch.Op, 0)
 		return err
 	case err != nil || begun.Unchanged: // also when its request was faster
 		return err
 	}
-	work, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.ChangeTimeout)
+	work, cancel := s.working(ctx, since)
 	defer cancel()
 	_, err = s.carry(work, carriage{change: begun.Change, before: begun.Record, recovering: true})
 	return err
@@ -206,7 +222,7 @@ func (s *Service) undoLate(ctx context.Context, ch Change) error {
 	if ch.Action == ActionCreate {
 		return s.undoLateCreate(ctx, ch)
 	}
-	_, err := s.change(ctx, intent{action: ActionConverge, id: ch.KeyID, actor: System("converge"),
+	_, err := s.change(ctx, intent{action: ActionConverge, id: ch.KeyID, actor: converger,
 		plan: func(r Record, found bool, _ time.Time) (Definition, bool, error) {
 			return r.Definition, !found || r.RevokedAt != nil, nil
 		}})
@@ -217,7 +233,7 @@ func (s *Service) undoLate(ctx context.Context, ch Change) error {
 // lock of the key that never was: a retry with the same Idempotency-Key makes
 // that very key, and its client must stay.
 func (s *Service) undoLateCreate(ctx context.Context, ch Change) error {
-	begun, err := s.begin(ctx, intent{action: ActionCreate, id: ch.KeyID, actor: System("converge"),
+	begun, _, err := s.begin(ctx, intent{action: ActionCreate, id: ch.KeyID, actor: converger,
 		plan: func(r Record, found bool, _ time.Time) (Definition, bool, error) {
 			return Definition{ID: ch.KeyID}, found, nil
 		}})
@@ -225,9 +241,9 @@ func (s *Service) undoLateCreate(ctx context.Context, ch Change) error {
 		return err
 	}
 	err1 := s.undoCreate(ctx, ch)
-	err2 := s.ledger.Abandon(ctx, begun.Change.Op, time.Time{})
+	err2 := s.ledger.Abandon(ctx, begun.Change.Op, 0, time.Time{})
 	if err2 != nil {
-		s.left.add(begun.Change.Op, true)
+		s.left.add(begun.Change.Op, 0, true)
 	}
 	return errors.Join(err1, err2)
 }

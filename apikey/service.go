@@ -45,7 +45,7 @@ const (
 	replaysKept    = 24 * time.Hour         // how long an Idempotency-Key answers the same
 	changesKept    = 7 * 24 * time.Hour     // finished changes, for looking into
 	turnEvery      = 500 * time.Millisecond // of the background work
-	turnAtOnce     = 8                      // background changes at the same time
+	turnAtOnce     = 16                     // background changes at the same time
 	turnBatch      = 200                    // background changes a turn
 	maxDescription = 500
 )
