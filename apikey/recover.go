@@ -117,23 +117,22 @@ func (s *Service) waiting(ctx context.Context) ([]task, error) {
 // the same Idempotency-Key makes the same key again. Everything else is applied
 // again: the requests are idempotent.
 func (s *Service) resume(ctx context.Context, ch Change) error {
-	since := time.Now()
-	mine, err := s.ledger.Take(ctx, ch.Op, ch.Attempt, s.cfg.Lease)
-	ch.Attempt++
+	mine, err := s.ledger.Take(ctx, ch.Op, s.cfg.Lease)
 	if errors.Is(err, ErrOutcomeUnknown) {
-		s.leave(ch.Op, ch.Attempt)
+		s.leave(ch.Op)
 	}
 	if err != nil || !mine {
 		return err
 	}
-	work, cancel := s.working(ctx, since)
+	ch.Attempt++
+	work, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.ChangeTimeout)
 	defer cancel()
 	if ch.Action == ActionCreate {
 		return s.resumeCreate(work, ch)
 	}
 	r, err := s.ledger.Key(work, ch.KeyID, View{})
 	if err != nil {
-		s.leave(ch.Op, ch.Attempt)
+		s.leave(ch.Op)
 		return err
 	}
 	s.log.WarnContext(ctx, "interrupted change taken up", "key", ch.KeyID, "action", ch.Action, "change", ch.Op, "attempt", ch.Attempt)
@@ -148,10 +147,10 @@ func (s *Service) resumeCreate(ctx context.Context, ch Change) error {
 	defer cancel()
 	var err2 error
 	if err1 != nil {
-		err2 = s.ledger.Release(end, ch.Op, ch.Attempt, time.Second)
+		err2 = s.ledger.Release(end, ch.Op, time.Second)
 	} else {
 		s.log.WarnContext(ctx, "interrupted create undone", "key", ch.KeyID, "change", ch.Op)
-		err2 = s.ledger.Abandon(end, ch.Op, ch.Attempt, s.now().Add(confirmAfter))
+		err2 = s.ledger.Abandon(end, ch.Op, s.now().Add(confirmAfter))
 	}
 	if err2 != nil {
 		s.leave(ch.Op)
@@ -176,25 +175,23 @@ func (s *Service) undoCreate(ctx context.Context, ch Change) error {
 // promote begins a queued change whose key has become free.
 func (s *Service) promote(ctx context.Context, ch Change) error {
 	in := intent{action: ch.Action, id: ch.KeyID, order: ch.Order, actor: ch.Actor}
-	// Its rights were asked when it was accepted; the owner may have changed since.
-	in.actor.Rights, in.actor.Owners = []Right{Admin}, nil
+	in.actor.Rights = []Right{Admin} // its rights were asked when it was accepted
 	var refused error
 	in.plan = func(r Record, found bool, now time.Time) (d Definition, unchanged bool, err error) {
 		d, unchanged, refused = planFor(ch.Action, ch.Order, in.actor)(r, found, now)
 		return d, unchanged, refused
 	}
-	since := time.Now()
 	begun, err := s.ledger.Promote(ctx, ch.Op, s.cfg.Lease, s.planOf(in))
 	switch {
 	case refused != nil: // ended meanwhile: nothing is left to narrow
-		return s.ledger.Abandon(ctx, ch.Op, 0, time.Time{})
+		return s.ledger.Abandon(ctx, ch.Op, time.Time{})
 	case errors.Is(err, ErrOutcomeUnknown):
-		s.leave(ch.Op, 0)
+		s.leave(ch.Op)
 		return err
 	case err != nil || begun.Unchanged: // also when its request was faster
 		return err
 	}
-	work, cancel := s.working(ctx, since)
+	work, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.ChangeTimeout)
 	defer cancel()
 	_, err = s.carry(work, carriage{change: begun.Change, before: begun.Record, recovering: true})
 	return err
@@ -222,7 +219,7 @@ func (s *Service) undoLate(ctx context.Context, ch Change) error {
 	if ch.Action == ActionCreate {
 		return s.undoLateCreate(ctx, ch)
 	}
-	_, err := s.change(ctx, intent{action: ActionConverge, id: ch.KeyID, actor: converger,
+	_, err := s.change(ctx, intent{action: ActionConverge, id: ch.KeyID, actor: System("converge"),
 		plan: func(r Record, found bool, _ time.Time) (Definition, bool, error) {
 			return r.Definition, !found || r.RevokedAt != nil, nil
 		}})
@@ -233,7 +230,7 @@ func (s *Service) undoLate(ctx context.Context, ch Change) error {
 // lock of the key that never was: a retry with the same Idempotency-Key makes
 // that very key, and its client must stay.
 func (s *Service) undoLateCreate(ctx context.Context, ch Change) error {
-	begun, _, err := s.begin(ctx, intent{action: ActionCreate, id: ch.KeyID, actor: converger,
+	begun, err := s.begin(ctx, intent{action: ActionCreate, id: ch.KeyID, actor: System("converge"),
 		plan: func(r Record, found bool, _ time.Time) (Definition, bool, error) {
 			return Definition{ID: ch.KeyID}, found, nil
 		}})
@@ -241,9 +238,9 @@ func (s *Service) undoLateCreate(ctx context.Context, ch Change) error {
 		return err
 	}
 	err1 := s.undoCreate(ctx, ch)
-	err2 := s.ledger.Abandon(ctx, begun.Change.Op, 0, time.Time{})
+	err2 := s.ledger.Abandon(ctx, begun.Change.Op, time.Time{})
 	if err2 != nil {
-		s.left.add(begun.Change.Op, 0, true)
+		s.left.add(begun.Change.Op, true)
 	}
 	return errors.Join(err1, err2)
 }
