@@ -21,8 +21,8 @@ const idChars = 26 // 130 bits: 48 of time, 56 random, 26 of checksum
 // scanner can tell a real one.
 func NewID(env Environment, now time.Time) string {
 	var b [16]byte
-	binary.BigEndian.PutUint64(b[:8], uint64(now.UnixMilli())<<16) //nolint:gosec // time is after 1970
-	_, _ = rand.Read(b[6:13])                                      // never fails (crypto/rand documentation)
+	binary.BigEndian.PutUint64(b[:8], uint64(now.UnixMilli())<<16)
+	_, _ = rand.Read(b[6:13]) // never fails (crypto/rand documentation)
 	prefix := "key_" + string(env) + "_"
 	return prefix + encodeID(prefix, b[:13])
 }

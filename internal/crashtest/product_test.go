@@ -42,11 +42,11 @@ type product struct {
 
 func newProduct(t *testing.T, ledger string) *product {
 	p := &product{t: t, owner: "crash " + t.Name(), hydra: hydratest.Shared(t), binary: filepath.Join(t.TempDir(), "tokenos")}
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", p.binary, "github.com/tokenos/tokenos/cmd/tokenos") //nolint:gosec // fixed words
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", p.binary, "github.com/tokenos/tokenos/cmd/tokenos")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a free port
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +78,7 @@ func newProduct(t *testing.T, ledger string) *product {
 // command runs one of the program's commands to its end.
 func (p *product) command(args ...string) []byte {
 	p.t.Helper()
-	cmd := exec.CommandContext(p.t.Context(), p.binary, args...) //nolint:gosec // our own binary
+	cmd := exec.CommandContext(p.t.Context(), p.binary, args...)
 	cmd.Env = p.env
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
@@ -91,7 +91,7 @@ func (p *product) command(args ...string) []byte {
 
 func (p *product) start() {
 	p.t.Helper()
-	cmd := exec.Command(p.binary, "serve") //nolint:gosec,noctx // ended by kill
+	cmd := exec.Command(p.binary, "serve")
 	cmd.Env, cmd.Stderr, cmd.Stdout = p.env, p.log, p.log
 	if err := cmd.Start(); err != nil {
 		p.t.Fatal(err)
@@ -100,7 +100,7 @@ func (p *product) start() {
 	p.cmd = cmd
 	p.mu.Unlock()
 	for until := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		conn, err := net.DialTimeout("tcp", p.addr, time.Second)
+		conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(p.t.Context(), "tcp", p.addr)
 		if err == nil {
 			_ = conn.Close()
 			return
@@ -228,7 +228,7 @@ func (p *product) clients() map[string]bool {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	defer r.Body.Close() //nolint:errcheck // read to its end
+	defer r.Body.Close()
 	var page []struct {
 		ID     string   `json:"client_id"`
 		Grants []string `json:"grant_types"`

@@ -210,11 +210,15 @@ func send(t testing.TB, method, address, mediaType string, body []byte) (int, []
 // Clients lists the ids of an owner's clients in Hydra, at most 250.
 func Clients(t testing.TB, adminURL, owner string) []string {
 	t.Helper()
-	r, err := http.Get(adminURL + "/admin/clients?page_size=250&owner=" + url.QueryEscape(owner)) //nolint:gosec,noctx // a test's own Hydra
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, adminURL+"/admin/clients?page_size=250&owner="+url.QueryEscape(owner), nil)
 	if err != nil {
 		t.Fatalf("hydratest: list clients: %v", err)
 	}
-	defer r.Body.Close() //nolint:errcheck // read to its end
+	r, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatalf("hydratest: list clients: %v", err)
+	}
+	defer r.Body.Close()
 	var clients []struct {
 		ID string `json:"client_id"`
 	}
