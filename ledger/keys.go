@@ -111,33 +111,44 @@ func (d *DB) Keys(ctx context.Context, q apikey.Query) (records []apikey.Record,
 	if q.Limit <= 0 {
 		return nil, count, nil
 	}
-	sel := from.query(d, f).ColumnExpr(recordColumns).Limit(int64(q.Limit))
-	paged(sel, q)
-	records, err = d.records(ctx, sel)
+	records, err = d.records(ctx, from.page(d, f, q))
 	return records, count, fault("list keys", err)
+}
+
+// orderOf is the column that the list is ordered by.
+func orderOf(q apikey.Query) string {
+	switch q.Sort {
+	case apikey.SortUpdatedAt:
+		return "k.updated_at"
+	case apikey.SortExpiresAt:
+		return "k.expires_at"
+	case apikey.SortName:
+		return "k.name_key"
+	}
+	return "k.created_at"
+}
+
+func ordered(sel *bun.SelectQuery, q apikey.Query) *bun.SelectQuery {
+	order := "ASC"
+	if q.Descending {
+		order = "DESC"
+	}
+	return sel.OrderExpr(orderOf(q) + " " + order + ", k.id " + order)
 }
 
 // paged orders the list and begins it after q.After. Row values are compared as
 // a whole, which an index on both columns answers directly.
 func paged(sel *bun.SelectQuery, q apikey.Query) {
-	column, order, beyond := "k.created_at", "ASC", ">"
-	switch q.Sort {
-	case apikey.SortUpdatedAt:
-		column = "k.updated_at"
-	case apikey.SortExpiresAt:
-		column = "k.expires_at"
-	case apikey.SortName:
-		column = "k.name_key"
-	}
+	beyond := ">"
 	if q.Descending {
-		order, beyond = "DESC", "<"
+		beyond = "<"
 	}
 	if q.After != nil {
 		var value any = q.After.Number
 		if q.Sort == apikey.SortName {
 			value = q.After.Text
 		}
-		sel.Where("("+column+", k.id) "+beyond+" (?, ?)", value, q.After.ID)
+		sel.Where("("+orderOf(q)+", k.id) "+beyond+" (?, ?)", value, q.After.ID)
 	}
-	sel.OrderExpr(column + " " + order + ", k.id " + order)
+	ordered(sel, q)
 }

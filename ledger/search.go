@@ -23,6 +23,9 @@ const fewMatches = 2000
 type clause struct {
 	text string
 	args []any
+	// term is the number, from 1, of the term that selects nothing else: who
+	// starts there need not check it again. Zero: none.
+	term int
 }
 
 // filter is a query as SQL.
@@ -39,10 +42,10 @@ const beyondAll = "\U0010FFFF"
 
 func filterOf(q apikey.Query) filter {
 	var f filter
-	and := func(text string, args ...any) { f.where = append(f.where, clause{text, args}) }
-	kind := clause{"kind = ?", []any{string(q.Kind)}}
+	and := func(text string, args ...any) { f.where = append(f.where, clause{text: text, args: args}) }
+	kind := clause{text: "kind = ?", args: []any{string(q.Kind)}}
 	if q.Kind == "" {
-		kind = clause{"kind IN ('api', 'management')", nil}
+		kind = clause{text: "kind IN ('api', 'management')"}
 	}
 	and("k."+kind.text, kind.args...)
 	kind = f.owners(q, kind)
@@ -86,17 +89,19 @@ func (f *filter) owners(q apikey.Query, kind clause) clause {
 	switch len(owners) {
 	case 0:
 	case 1:
-		f.where = append(f.where, clause{"k.owner = ?", []any{owners[0]}})
-		kind = clause{kind.text + " AND owner = ?", append(slices.Clone(kind.args), owners[0])}
-		f.owned = &clause{"SELECT id AS key_id FROM keys WHERE " + kind.text, kind.args}
+		f.where = append(f.where, clause{text: "k.owner = ?", args: []any{owners[0]}})
+		kind = clause{text: kind.text + " AND owner = ?", args: append(slices.Clone(kind.args), owners[0])}
+		f.owned = &clause{text: "SELECT id AS key_id FROM keys WHERE " + kind.text, args: kind.args}
 	default: // as an expression, or the planners read all their keys to sort them
-		f.where = append(f.where, clause{"(k.owner || '') IN (?)", []any{bun.List(owners)}})
+		f.where = append(f.where, clause{text: "(k.owner || '') IN (?)", args: []any{bun.List(owners)}})
 		f.keys(kind, "owner IN (?)", bun.List(owners))
 	}
 	return kind
 }
 
-func (f *filter) term(text string, args ...any) { f.terms = append(f.terms, clause{text, args}) }
+func (f *filter) term(text string, args ...any) {
+	f.terms = append(f.terms, clause{text: text, args: args})
+}
 
 // keys selects by a condition on keys that an index answers.
 func (f *filter) keys(kind clause, text string, args ...any) {
@@ -107,14 +112,14 @@ func (f *filter) keys(kind clause, text string, args ...any) {
 func (f *filter) indexed(text string, args ...any) {
 	f.term("SELECT key_id FROM key_terms WHERE "+text, args...)
 	// The limit keeps Postgres from joining with all keys under the term first.
-	f.where = append(f.where, clause{"EXISTS (SELECT 1 FROM key_terms t WHERE t.key_id = k.id AND " + text + " LIMIT 1 OFFSET 0)", args})
+	f.where = append(f.where, clause{"EXISTS (SELECT 1 FROM key_terms t WHERE t.key_id = k.id AND " + text + " LIMIT 1 OFFSET 0)", args, len(f.terms)})
 }
 
 // status selects as [apikey.Definition.StatusAt] derives it. NOT keeps SQLite
 // from choosing an index for a condition that most keys meet.
 func (f *filter) status(s apikey.Status, kind clause, now int64) {
 	const none = "1152921504606846976"
-	and := func(text string, args ...any) { f.where = append(f.where, clause{text, args}) }
+	and := func(text string, args ...any) { f.where = append(f.where, clause{text: text, args: args}) }
 	if s == apikey.StatusRevoked {
 		and("k.revoked_at < " + none)
 		f.keys(kind, "revoked_at < "+none)
@@ -138,7 +143,11 @@ func (f *filter) status(s apikey.Status, kind clause, now int64) {
 
 // start is where reading begins: at the keys a term selects, or, when zero, at
 // the index of the order.
-type start struct{ term *clause }
+type start struct {
+	term   *clause
+	number int // of the term, from 1
+	keys   int // under the term
+}
 
 // cheapest finds the start that looks at the fewest keys.
 func (d *DB) cheapest(ctx context.Context, f filter) (start, error) {
@@ -165,7 +174,7 @@ func (d *DB) cheapest(ctx context.Context, f filter) (start, error) {
 			return start{}, err
 		}
 		if n < few {
-			few, best = n, start{&f.terms[i]}
+			few, best = n, start{&f.terms[i], i + 1, n}
 		}
 		if few == 0 {
 			break
@@ -185,7 +194,22 @@ func (s start) query(d *DB, f filter) *bun.SelectQuery {
 		sel.TableExpr("m CROSS JOIN keys AS k").Where("k.id = m.key_id")
 	}
 	for _, c := range f.where {
-		sel.Where(c.text, c.args...)
+		if c.term == 0 || c.term != s.number {
+			sel.Where(c.text, c.args...)
+		}
 	}
 	return sel
+}
+
+// page selects the records of the page that q asks for. Gathered keys beyond a
+// page are sorted without their definitions, which takes half as long.
+func (s start) page(d *DB, f filter, q apikey.Query) *bun.SelectQuery {
+	sel := s.query(d, f).Limit(int64(q.Limit))
+	paged(sel, q)
+	if s.term == nil || s.keys <= q.Limit {
+		return sel.ColumnExpr(recordColumns)
+	}
+	found := d.read.NewSelect().WithQuery(bun.NewWithQuery("page", sel.ColumnExpr("k.id")).Materialized())
+	found.TableExpr("page CROSS JOIN keys AS k").Where("k.id = page.id").ColumnExpr(recordColumns)
+	return ordered(found, q)
 }
