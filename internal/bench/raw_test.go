@@ -120,15 +120,19 @@ func (r raw) introspect(token string) error {
 	return err
 }
 
+// pageOf is the path of one page of clients.
+func pageOf(filter url.Values) string {
+	return fmt.Sprintf("/admin/clients?page_size=%d&%s", page, filter.Encode())
+}
+
 // list reads one page and expects this many clients.
-func (r raw) list(filter url.Values, want int) error {
-	filter.Set("page_size", fmt.Sprint(page))
+func (r raw) list(path string, want int) error {
 	var got []oauthClient
-	if err := r.do(http.MethodGet, "/admin/clients?"+filter.Encode(), nil, http.StatusOK, &got); err != nil {
+	if err := r.do(http.MethodGet, path, nil, http.StatusOK, &got); err != nil {
 		return err
 	}
 	if len(got) != want {
-		return fmt.Errorf("list clients by %v: got %d, want %d", filter, len(got), want)
+		return fmt.Errorf("%s: got %d clients, want %d", path, len(got), want)
 	}
 	return nil
 }

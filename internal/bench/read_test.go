@@ -59,18 +59,23 @@ type search struct {
 }
 
 func searches(n int) []search {
-	rare := fmt.Sprint(n/2 + 1)
+	rare, prefix := fmt.Sprint(n/2+1), "54" // 1,111 names have a number that begins so
+	if n == some {
+		prefix = "5"
+	}
 	return []search{
 		{"small-owner", apikey.ListParams{Owner: "owner-7"}, page, url.Values{"owner": {"owner-7"}}},
 		{"big-owner", apikey.ListParams{Owner: bigOwner}, page, url.Values{"owner": {bigOwner}}},
 		{"all", apikey.ListParams{}, page, url.Values{}},
 		{"rare-word", apikey.ListParams{Q: rare}, 1, url.Values{"client_name": {"billing worker " + rare}}},
+		{"medium-word", apikey.ListParams{Q: prefix}, page, nil},
 		{"common-word", apikey.ListParams{Q: "billing"}, page, nil},
 		{"two-common-words", apikey.ListParams{Q: "billing gateway"}, page, nil},
 		{"absent-word", apikey.ListParams{Q: "zebra"}, 0, nil},
 		{"word-of-small-owner", apikey.ListParams{Owner: "owner-7", Q: "bil"}, -1, nil},
 		{"id-prefix", apikey.ListParams{Q: seeded(n/2, n).ID[:16]}, -1, nil},
 		{"rare-label", apikey.ListParams{Label: "rare:yes"}, page, nil},
+		{"medium-label", apikey.ListParams{Label: "medium:yes"}, page, nil},
 		{"common-label", apikey.ListParams{Label: "team:payments"}, page, nil},
 		{"scope", apikey.ListParams{Scope: "orders:read"}, page, nil},
 		{"disabled-of-big-owner", apikey.ListParams{Owner: bigOwner, Status: apikey.StatusDisabled}, -1, nil},
@@ -110,7 +115,8 @@ func (p *place) list(b *testing.B, callers int, large, small search) {
 	const often = 20 // Hydra's answer may take a hundred times as long
 	sides := []side{{serviceSide, with(p.Service, large), often}, {restSide, with(p.rest, large), often}, {smallSide, with(p.small.Service, small), often}}
 	if large.hydra != nil {
-		sides = append(sides, side{hydraSide, func(int, int) error { return p.raw.list(large.hydra, large.want) }, 1})
+		path := pageOf(large.hydra)
+		sides = append(sides, side{hydraSide, func(int, int) error { return p.raw.list(path, large.want) }, 1})
 	}
 	measure(b, callers, sides...)
 }

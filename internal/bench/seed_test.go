@@ -18,11 +18,15 @@ import (
 // each has a page, whatever the number of keys.
 func owners(keys int) int { return keys / 2 / page }
 
+// medium is how many keys have the label medium=yes, scattered over all: too
+// many to gather for nothing, too few to come upon soon.
+const medium = 1500
+
 // bigOwner has the other half.
 const bigOwner = "acme"
 
 // seeded makes the i-th of n keys: as ledgertest's, but each small owner has
-// a page of them, and so has the label rare=yes.
+// a page of them, and so has the label rare=yes; medium=yes has medium of them.
 func seeded(i, n int) apikey.Record {
 	r := ledgertest.Key(i)
 	r.Owner = bigOwner
@@ -32,6 +36,9 @@ func seeded(i, n int) apikey.Record {
 	delete(r.Labels, "rare")
 	if i%(n/page) == 0 {
 		r.Labels["rare"] = "yes"
+	}
+	if i%(n/medium) == 0 {
+		r.Labels["medium"] = "yes"
 	}
 	return r
 }
