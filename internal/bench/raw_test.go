@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -80,8 +81,11 @@ func (r raw) do(method, path string, body any, status int, out any) error {
 	if err != nil {
 		return err
 	}
+	if resp.StatusCode == http.StatusInternalServerError {
+		return fmt.Errorf("%s %s: %w: %s", method, path, errBroken, answer)
+	}
 	if resp.StatusCode != status {
-		return fmt.Errorf("%s %s: Hydra answered %d %s", method, path, resp.StatusCode, answer)
+		return fmt.Errorf("%s %s: hydra answered %d %s", method, path, resp.StatusCode, answer)
 	}
 	if out == nil {
 		return nil
@@ -102,10 +106,19 @@ func (r raw) get(id string) error {
 	return r.do(http.MethodGet, "/admin/clients/"+id, nil, http.StatusOK, &got)
 }
 
+// put writes a whole client. Hydra on SQLite answers 500 to some of several PUTs
+// at the same time ("database is locked"); anybody has to repeat those.
 func (r raw) put(c oauthClient) error {
 	var got oauthClient
-	return r.do(http.MethodPut, "/admin/clients/"+c.ID, c, http.StatusOK, &got)
+	err := r.do(http.MethodPut, "/admin/clients/"+c.ID, c, http.StatusOK, &got)
+	for again := 0; again < 3 && errors.Is(err, errBroken); again++ {
+		err = r.do(http.MethodPut, "/admin/clients/"+c.ID, c, http.StatusOK, &got)
+	}
+	return err
 }
+
+// errBroken is an answer of 500.
+var errBroken = errors.New("hydra answered 500")
 
 func (r raw) revokeTokens(id string) error {
 	return r.do(http.MethodDelete, "/admin/oauth2/tokens?client_id="+id, nil, http.StatusNoContent, nil)
@@ -115,7 +128,7 @@ func (r raw) introspect(token string) error {
 	var got struct{ Active bool }
 	err := r.do(http.MethodPost, "/admin/oauth2/introspect", url.Values{"token": {token}}, http.StatusOK, &got)
 	if err == nil && !got.Active {
-		err = fmt.Errorf("introspect: the token is not active")
+		err = errors.New("introspect: the token is not active")
 	}
 	return err
 }
