@@ -65,6 +65,7 @@ func TestOnTime(t *testing.T) {
 		t.Error("the other public key ended too")
 	}
 	for id, a := range map[string]apikey.Action{ends.Key.ID: apikey.ActionExpire, paused.Key.ID: apikey.ActionEnable, pair.Key.ID: apikey.ActionExpirePublicKey} {
+		apikeytest.Eventually(t, string(a), func() bool { return happened(ctx, t, w.Service, id, a) > 0 && quiet(ctx, t, w.Service, id) })
 		if n := happened(ctx, t, w.Service, id, a); n != 1 {
 			t.Errorf("%d events %s, want one", n, a)
 		}
