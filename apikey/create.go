@@ -70,7 +70,7 @@ func (s *Service) repeatCreate(ctx context.Context, q request, r Replay) (Issued
 	if err := json.Unmarshal(r.Answer, &first); err != nil {
 		return Issued{}, &Error{Kind: ErrInternal, Cause: err}
 	}
-	now, err := s.ledger.Key(ctx, first.ID, View{Owners: q.caller.Owners})
+	now, err := s.record(ctx, q.caller, first.ID) // the caller may have lost rights or owners since
 	if errors.Is(err, ErrNotFound) {
 		return Issued{}, gone
 	}

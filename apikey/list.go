@@ -26,7 +26,11 @@ func (s *Service) List(ctx context.Context, p ListParams) (Page[Key], error) {
 	}
 	limit := q.Limit
 	q.Limit++ // one more tells whether there is a next page
-	records, count, err := s.ledger.Keys(ctx, q)
+	find := s.ledger.Keys
+	if q.Kind == KindManagement && len(c.Owners) > 0 {
+		find = func(ctx context.Context, q Query) ([]Record, int, error) { return s.reachable(ctx, q, c) }
+	}
+	records, count, err := find(ctx, q)
 	if err != nil {
 		return Page[Key]{}, err
 	}
@@ -41,6 +45,51 @@ func (s *Service) List(ctx context.Context, p ListParams) (Page[Key], error) {
 		page.Count = &count
 	}
 	return page, nil
+}
+
+// reachable finds the management keys that exist for a caller bound to owners:
+// one owned by them may itself reach further. There are few, so they are looked
+// at one by one.
+func (s *Service) reachable(ctx context.Context, q Query, c Caller) (page []Record, count int, err error) {
+	all := q
+	all.After = nil
+	err = s.look(ctx, q, func(r Record) bool {
+		if visible(c, r.Definition) {
+			page = append(page, r)
+		}
+		return len(page) < q.Limit
+	})
+	if err != nil || !q.Count {
+		return page, -1, err
+	}
+	err = s.look(ctx, all, func(r Record) bool {
+		if visible(c, r.Definition) {
+			count++
+		}
+		return true
+	})
+	return page, count, err
+}
+
+// look shows the keys of a list one after the other, while more says so.
+func (s *Service) look(ctx context.Context, q Query, more func(Record) bool) error {
+	q.Limit, q.Count = limits.PageSize, false
+	for {
+		records, _, err := s.ledger.Keys(ctx, q)
+		if err != nil {
+			return err
+		}
+		for _, r := range records {
+			if !more(r) {
+				return nil
+			}
+		}
+		if len(records) < q.Limit {
+			return nil
+		}
+		after := PositionOf(records[len(records)-1].Definition, q.Sort)
+		q.After = &after
+	}
 }
 
 // query turns the parameters into what the ledger understands.
@@ -173,6 +222,9 @@ func (s *Service) KeyEvents(ctx context.Context, id string, p PageParams) (Page[
 	v := &validation{}
 	q := s.eventQuery(c, pageSize(v, p.Limit))
 	q.KeyID, q.Descending = id, true
+	if known == nil { // the caller sees the key, whatever its kind
+		q.Kind = ""
+	}
 	if p.Cursor != "" {
 		q.Before, err = strconv.ParseInt(p.Cursor, 10, 64)
 		if err != nil || q.Before < 1 {
@@ -215,7 +267,7 @@ func (s *Service) Events(ctx context.Context, p FeedParams) (Page[Event], error)
 
 func (s *Service) eventQuery(c Caller, limit int) EventQuery {
 	q := EventQuery{Owners: c.Owners, Limit: limit, Kind: KindAPI}
-	if c.May(Admin) {
+	if c.May(Admin) && len(c.Owners) == 0 { // who is bound may not see each of its owners' management keys
 		q.Kind = ""
 	}
 	return q
