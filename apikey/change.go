@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -15,6 +16,8 @@ type intent struct {
 	secret Secret  // for create
 	replay *Replay // nil without an Idempotency-Key
 	actor  Caller
+	// caughtUp: what the clock did to the key was looked after.
+	caughtUp bool
 	// plan makes the new definition of the old one; unchanged: there is nothing
 	// to do. It must set everything but Revision and UpdatedAt.
 	plan func(r Record, found bool, now time.Time) (target Definition, unchanged bool, err error)
@@ -35,7 +38,14 @@ func (s *Service) change(ctx context.Context, in intent) (outcome, error) {
 			return outcome{}, unavailable("Hydra is not ready; nothing was changed", err)
 		}
 	}
-	begun, err := s.begin(ctx, in)
+	begun, since, err := s.begin(ctx, in)
+	if errors.Is(err, errDueFirst) {
+		if err := s.converge(ctx, in.id); err != nil {
+			return outcome{}, err
+		}
+		in.caughtUp = true
+		begun, since, err = s.begin(ctx, in)
+	}
 	if err != nil {
 		return outcome{}, err
 	}
@@ -43,7 +53,7 @@ func (s *Service) change(ctx context.Context, in intent) (outcome, error) {
 		return outcome{record: begun.Record, unchanged: true}, nil
 	}
 	if begun.Change.State == ChangeQueued {
-		begun, err = s.awaitTurn(ctx, begun, in)
+		begun, since, err = s.awaitTurn(ctx, begun, in)
 		if err != nil || begun.Unchanged {
 			return outcome{record: begun.Record, unchanged: begun.Unchanged}, err
 		}
@@ -51,13 +61,21 @@ func (s *Service) change(ctx context.Context, in intent) (outcome, error) {
 			return outcome{record: begun.Record, pending: true}, nil
 		}
 	}
-	work, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.ChangeTimeout)
+	work, cancel := s.working(ctx, since)
 	defer cancel()
 	return s.carry(work, carriage{change: begun.Change, before: begun.Record, secret: in.secret})
 }
 
-// begin is T1. Another change of the same key is waited for, briefly.
-func (s *Service) begin(ctx context.Context, in intent) (Begun, error) {
+// working is the time for a change's calls. It is counted from before the lease
+// began: a process that is stopped in between, for longer than its lease, must
+// not send what another has done long ago.
+func (s *Service) working(ctx context.Context, since time.Time) (context.Context, context.CancelFunc) {
+	return context.WithDeadline(context.WithoutCancel(ctx), since.Add(s.cfg.ChangeTimeout))
+}
+
+// begin is T1. Another change of the same key is waited for, briefly. since is
+// when the lease began, at the earliest.
+func (s *Service) begin(ctx context.Context, in intent) (begun Begun, since time.Time, err error) {
 	b := Begin{
 		Change: Change{Op: rand.Text(), KeyID: in.id, Action: in.action, Order: in.order, At: s.now(), Actor: in.actor, Replay: in.replay},
 		Lease:  s.cfg.Lease,
@@ -65,15 +83,16 @@ func (s *Service) begin(ctx context.Context, in intent) (Begun, error) {
 		Plan:   s.planOf(in),
 	}
 	for until := time.Now().Add(busyWait); ; {
-		begun, err := s.ledger.Begin(ctx, b)
+		since = time.Now()
+		begun, err = s.ledger.Begin(ctx, b)
 		if !errors.Is(err, ErrBusy) {
-			return begun, s.unanswered(b.Change, err)
+			return begun, since, s.unanswered(b.Change, err)
 		}
 		if time.Now().After(until) {
-			return begun, &Error{Kind: ErrBusy, Detail: "another change of this key is under way", RetryAfter: retryAfter}
+			return begun, since, &Error{Kind: ErrBusy, Detail: "another change of this key is under way", RetryAfter: retryAfter}
 		}
 		if err := pause(ctx, pollEvery); err != nil {
-			return begun, err
+			return begun, since, err
 		}
 	}
 }
@@ -82,6 +101,9 @@ func (s *Service) begin(ctx context.Context, in intent) (Begun, error) {
 func (s *Service) planOf(in intent) Plan {
 	return func(r Record, found bool) (Planned, error) {
 		now := s.now()
+		if found && !in.caughtUp && !in.action.Narrows() && in.actor.Principal != converger.Principal && overdue(r, now) {
+			return Planned{}, errDueFirst
+		}
 		target, unchanged, err := in.plan(r, found, now)
 		if err != nil {
 			return Planned{}, err
@@ -101,25 +123,29 @@ func (s *Service) planOf(in intent) Plan {
 
 // awaitTurn waits a while for a queued change's turn and begins it. It returns
 // the change still queued when that takes too long: background work goes on.
-func (s *Service) awaitTurn(ctx context.Context, b Begun, in intent) (Begun, error) {
+func (s *Service) awaitTurn(ctx context.Context, b Begun, in intent) (begun Begun, since time.Time, err error) {
 	for until := time.Now().Add(queueWait); time.Now().Before(until); {
+		since = time.Now()
 		next, err := s.ledger.Promote(ctx, b.Change.Op, s.cfg.Lease, s.planOf(in))
 		switch {
 		case err == nil:
-			return next, nil
-		case errors.Is(err, ErrNotFound): // background work was faster: report what became of it
-			return s.overtaken(ctx, b)
+			return next, since, nil
+		case errors.Is(err, ErrNotFound): // somebody else was faster: report what became of it
+			b, err = s.overtaken(ctx, b)
+			if err != nil || b.Unchanged {
+				return b, since, err
+			}
 		case errors.Is(err, ErrUnavailable): // it stands in line and counts
-			s.leave(b.Change.Op)
-			return b, nil
+			s.leave(b.Change.Op, 0)
+			return b, since, nil
 		case !errors.Is(err, ErrBusy):
-			return b, err
+			return b, since, err
 		}
 		if pause(ctx, pollEvery) != nil {
 			break
 		}
 	}
-	return b, nil
+	return b, since, nil
 }
 
 // overtaken looks at a change that somebody else carries or has carried out.
@@ -174,6 +200,11 @@ func (s *Service) carry(ctx context.Context, c carriage) (outcome, error) {
 func (s *Service) apply(ctx context.Context, c carriage, at time.Time) (Upkeep, error) {
 	ch := c.change
 	up := upkeepAfter(c.before, ch, at)
+	w := s.write(c, up, at)
+	w.Late = func() {
+		up.ConfirmAt = at.Add(confirmAfter)
+		up.DueAt = nextDue(ch.Target, up, at)
+	}
 	switch ch.Action {
 	case ActionDelete:
 		return up, nil
@@ -182,9 +213,10 @@ func (s *Service) apply(ctx context.Context, c carriage, at time.Time) (Upkeep, 
 	case ActionRevokeTokens:
 		return up, s.clients.RevokeTokens(ctx, ch.KeyID)
 	case ActionCreate:
-		return up, s.createClient(ctx, s.write(c, up, at))
+		err := s.createClient(ctx, w)
+		return up, err
 	}
-	if err := s.clients.Put(ctx, s.write(c, up, at)); err != nil {
+	if err := s.clients.Put(ctx, w); err != nil {
 		return up, err
 	}
 	return up, s.sweep(ctx, c, up)
@@ -228,13 +260,13 @@ func (s *Service) createClient(ctx context.Context, w ClientWrite) error {
 // upkeepAfter is the upkeep once the change is applied at at.
 func upkeepAfter(before Record, ch Change, at time.Time) Upkeep {
 	up := before.Upkeep
-	target := ch.Target
-	up.Open = target.OpenAt(at)
-	switch {
-	case ch.Action == ActionRevokeTokens, ch.Action == ActionDelete:
-	default:
-		up.Op = ch.Op
+	if ch.Action == ActionRevokeTokens || ch.Action == ActionDelete {
+		return up // the client is not written
 	}
+	target := ch.Target
+	// Recovery does not open what an accepted change waits to close.
+	up.Open = target.OpenAt(at) && !narrowedBeside(before, ch.Op)
+	up.Op, up.Drifted = ch.Op, false
 	switch {
 	case ch.Action == ActionRevoke:
 		up = Upkeep{Op: ch.Op, TokensEndBy: up.TokensEndBy}
@@ -245,7 +277,11 @@ func upkeepAfter(before Record, ch Change, at time.Time) Upkeep {
 	case !at.Before(up.SweepAt):
 		up.SweepAt = time.Time{} // this change is the second sweep
 	}
-	if !at.Before(up.ConfirmAt) {
+	switch {
+	case ch.Action == ActionRevoke:
+	case ch.Attempt > 0: // who had the change before may have a request on its way
+		up.ConfirmAt = at.Add(confirmAfter)
+	case !at.Before(up.ConfirmAt):
 		up.ConfirmAt = time.Time{} // this change writes the client anew
 	}
 	if before.ID != "" && before.Token != target.Token {
@@ -255,7 +291,14 @@ func upkeepAfter(before Record, ch Change, at time.Time) Upkeep {
 	return up
 }
 
-// nextDue is the next moment after at when something must be done for the key.
+// narrowedBeside reports whether an accepted change other than op waits to end
+// or pause the key.
+func narrowedBeside(r Record, op string) bool {
+	return slices.ContainsFunc(r.Pending, func(p PendingChange) bool { return p.Op != op && p.Action.Narrows() })
+}
+
+// nextDue is the next moment when something must be done for the key: after at,
+// but for a pause that is over and not yet taken back.
 func nextDue(d Definition, up Upkeep, at time.Time) time.Time {
 	if d.RevokedAt != nil {
 		return time.Time{}
@@ -273,9 +316,11 @@ func nextDue(d Definition, up Upkeep, at time.Time) time.Time {
 	}
 	consider(up.SweepAt)
 	consider(up.ConfirmAt)
+	if d.DisabledUntil != nil {
+		consider(*d.DisabledUntil)
+	}
 	ahead(d.ExpiresAt)
 	ahead(d.EndsAt)
-	ahead(d.DisabledUntil)
 	for _, p := range d.PublicKeys {
 		ahead(p.ExpiresAt)
 	}

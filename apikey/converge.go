@@ -36,6 +36,16 @@ func (s *Service) converge(ctx context.Context, id string) error {
 	return err
 }
 
+// errDueFirst stops a change of a key to which the clock has done something
+// that is not yet recorded: it would be lost from the audit.
+var errDueFirst = errors.New("what is due comes first")
+
+// overdue reports whether the clock has done something to the key that waits for
+// the background work.
+func overdue(r Record, now time.Time) bool {
+	return r.RevokedAt == nil && !r.DueAt.IsZero() && !r.DueAt.After(now) && dueAction(r, now) != ActionConverge
+}
+
 // dueAction is what the clock has done to a key since its last change, as the
 // event will name it.
 func dueAction(r Record, now time.Time) Action {

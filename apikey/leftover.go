@@ -16,17 +16,22 @@ const leftoversKept = 1000
 // to end. The zero value has none.
 type leftovers struct {
 	mu  sync.Mutex
-	ops map[string]bool // whether to give the change up; else recovery takes it
+	ops map[string]leftover
 }
 
-func (l *leftovers) add(op string, giveUp bool) {
+type leftover struct {
+	attempt int  // under which this process held it
+	giveUp  bool // else recovery takes it
+}
+
+func (l *leftovers) add(op string, attempt int, giveUp bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.ops == nil {
-		l.ops = map[string]bool{}
+		l.ops = map[string]leftover{}
 	}
 	if len(l.ops) < leftoversKept {
-		l.ops[op] = giveUp
+		l.ops[op] = leftover{attempt, giveUp}
 	}
 }
 
@@ -37,28 +42,28 @@ func (l *leftovers) drop(op string) {
 }
 
 // next returns one of them.
-func (l *leftovers) next() (op string, giveUp, found bool) {
+func (l *leftovers) next() (op string, left leftover, found bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for op, giveUp := range l.ops {
-		return op, giveUp, true
+	for op, left := range l.ops {
+		return op, left, true
 	}
-	return "", false, false
+	return "", leftover{}, false
 }
 
 // leave notes a change that recovery should take up at once.
-func (s *Service) leave(op string) { s.left.add(op, false) }
+func (s *Service) leave(op string, attempt int) { s.left.add(op, attempt, false) }
 
 // tidy tells the ledger about the leftovers. One that is given up is looked at
 // once more later: if its lease has ended meanwhile, another process may have
 // brought it to Hydra.
 func (s *Service) tidy(ctx context.Context) error {
-	for op, giveUp, found := s.left.next(); found; op, giveUp, found = s.left.next() {
+	for op, left, found := s.left.next(); found; op, left, found = s.left.next() {
 		var err error
-		if giveUp {
-			err = s.ledger.Abandon(ctx, op, s.now().Add(confirmAfter))
+		if left.giveUp {
+			err = s.ledger.Abandon(ctx, op, left.attempt, s.now().Add(confirmAfter))
 		} else {
-			err = s.ledger.Release(ctx, op, 0)
+			err = s.ledger.Release(ctx, op, left.attempt, 0)
 		}
 		if err != nil && !errors.Is(err, ErrNotFound) {
 			return err
@@ -74,7 +79,7 @@ func (s *Service) unanswered(c Change, err error) error {
 	if !errors.Is(err, ErrOutcomeUnknown) {
 		return err
 	}
-	s.left.add(c.Op, !c.Action.Narrows())
+	s.left.add(c.Op, 0, !c.Action.Narrows())
 	if !c.Action.Narrows() {
 		return err
 	}

@@ -72,7 +72,8 @@ type Begin struct {
 	Change Change        // Op, KeyID, Action, Order, At, Actor, Replay; State and Target are set by T1
 	Lease  time.Duration // how long others keep their hands off, by the database's clock
 	// Wait puts the change in line (ChangeQueued) when another holds the key,
-	// instead of failing with ErrBusy. Only for actions that narrow.
+	// instead of failing with ErrBusy. Only for actions that narrow. If the last
+	// in line asks for the same it joins that one: Begun then has its Op.
 	Wait bool
 	Plan Plan
 }
@@ -87,18 +88,23 @@ type Begun struct {
 // Finish is T2: the definition, its upkeep, the event and the answer, in one
 // transaction, with the event last.
 type Finish struct {
-	Op     string
-	Target Definition
-	Upkeep Upkeep
-	Event  *Event // nil: none. ID and chain are set by the ledger
-	Answer []byte // kept for the change's replay, if it has one
-	Delete bool   // remove the key's row instead of writing it; events stay
+	Op      string
+	Attempt int // of the holder, see [Ledger]
+	Target  Definition
+	Upkeep  Upkeep
+	Event   *Event // nil: none. ID and chain are set by the ledger
+	Answer  []byte // kept for the change's replay, if it has one
+	Delete  bool   // remove the key's row instead of writing it; events stay
 }
 
 // Ledger is the SQL database that holds the definitions. Every method takes a
 // context with a deadline. Failures of the database itself match
 // ErrUnavailable; a write whose commit was not answered, and which may have
 // happened, also ErrOutcomeUnknown. Times are UTC, whole seconds.
+//
+// The attempt of a begun change tells its holders apart: who began it has 0,
+// each Take makes it one more. A process that was stopped for longer than its
+// lease can so neither finish nor give up what another is working on.
 type Ledger interface {
 	// Installation is the random id of this ledger, written into every client.
 	Installation() string
@@ -116,21 +122,22 @@ type Ledger interface {
 	// ErrIdempotencyRunning when b.Change.Replay's hash is already stored and not
 	// that of an abandoned change, or whatever the plan returned.
 	Begin(ctx context.Context, b Begin) (Begun, error)
-	// Finish is T2. It fails with ErrNotFound when the change is no longer begun.
+	// Finish is T2. It fails with ErrNotFound when the change is no longer begun
+	// under this attempt.
 	Finish(ctx context.Context, f Finish) error
 	// Abandon gives a change up: nothing of it holds. A recheck later than zero
 	// has Due or Rechecks name it again at that time, to undo what Hydra may
 	// still do with a request that was on its way. ErrNotFound as Finish.
-	Abandon(ctx context.Context, op string, recheck time.Time) error
+	Abandon(ctx context.Context, op string, attempt int, recheck time.Time) error
 	// Release ends the lease of a begun change early, so recovery takes it at
-	// the next turn after wait.
-	Release(ctx context.Context, op string, wait time.Duration) error
+	// the next turn after wait. ErrNotFound as Finish.
+	Release(ctx context.Context, op string, attempt int, wait time.Duration) error
 
 	// Stale lists begun changes whose lease has ended, oldest first.
 	Stale(ctx context.Context, limit int) ([]Change, error)
 	// Take renews a stale change's lease for this process; false if another
-	// was faster. Attempt grows by one.
-	Take(ctx context.Context, op string, lease time.Duration) (bool, error)
+	// was faster. attempt is the one that Stale told; it grows by one.
+	Take(ctx context.Context, op string, attempt int, lease time.Duration) (bool, error)
 	// Queued lists queued changes whose key is free, oldest first, one per key.
 	Queued(ctx context.Context, limit int) ([]Change, error)
 	// Promote turns a queued change into a begun one, as Begin does. A plan
@@ -239,6 +246,9 @@ type ClientWrite struct {
 	Op         string
 	Ledger     string // installation id
 	Secret     Secret // zero: keep what Hydra has
+	// Late, if set, is called when a Put succeeds after an attempt whose answer
+	// was lost: that attempt may still be on its way, and arrive after a newer one.
+	Late func()
 }
 
 // ClientState is what a read of the client tells about who wrote it last.

@@ -91,8 +91,9 @@ func (s *Service) waiting(ctx context.Context) ([]task, error) {
 	}
 	stale, err1 := s.ledger.Stale(ctx, turnBatch)
 	queued, err2 := s.ledger.Queued(ctx, turnBatch)
-	due, err3 := s.ledger.Due(ctx, s.now(), turnBatch)
-	rechecks, err4 := s.ledger.Rechecks(ctx, s.now(), turnBatch)
+	batch := turnBatch + s.later.count()
+	due, err3 := s.ledger.Due(ctx, s.now(), batch)
+	rechecks, err4 := s.ledger.Rechecks(ctx, s.now(), batch)
 	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		return nil, err
 	}
@@ -104,12 +105,30 @@ func (s *Service) waiting(ctx context.Context) ([]task, error) {
 		tasks = append(tasks, task{ch.Op, func(ctx context.Context) error { return s.promote(ctx, ch) }})
 	}
 	for _, id := range due {
-		tasks = append(tasks, task{id, func(ctx context.Context) error { return s.converge(ctx, id) }})
+		tasks = s.unlessDeferred(tasks, task{id, func(ctx context.Context) error { return s.converge(ctx, id) }})
 	}
 	for _, ch := range rechecks {
-		tasks = append(tasks, task{ch.Op, func(ctx context.Context) error { return s.recheck(ctx, ch) }})
+		tasks = s.unlessDeferred(tasks, task{ch.Op, func(ctx context.Context) error { return s.recheck(ctx, ch) }})
 	}
 	return tasks, nil
+}
+
+// unlessDeferred adds a task that is not put off, and puts it off if it fails
+// and not because Hydra is away.
+func (s *Service) unlessDeferred(tasks []task, t task) []task {
+	if s.later.waiting(t.name) {
+		return tasks
+	}
+	return append(tasks, task{t.name, func(ctx context.Context) error {
+		err := t.do(ctx)
+		switch {
+		case err == nil, errors.Is(err, ErrBusy), errors.Is(err, ErrNotFound):
+			s.later.done(t.name)
+		case s.clients.Ready(ctx) == nil:
+			s.later.failed(t.name)
+		}
+		return err
+	}})
 }
 
 // resume brings a change to its end whose process died or gave up. A create is
@@ -117,22 +136,23 @@ func (s *Service) waiting(ctx context.Context) ([]task, error) {
 // the same Idempotency-Key makes the same key again. Everything else is applied
 // again: the requests are idempotent.
 func (s *Service) resume(ctx context.Context, ch Change) error {
-	mine, err := s.ledger.Take(ctx, ch.Op, s.cfg.Lease)
+	since := time.Now()
+	mine, err := s.ledger.Take(ctx, ch.Op, ch.Attempt, s.cfg.Lease)
+	ch.Attempt++
 	if errors.Is(err, ErrOutcomeUnknown) {
-		s.leave(ch.Op)
+		s.leave(ch.Op, ch.Attempt)
 	}
 	if err != nil || !mine {
 		return err
 	}
-	ch.Attempt++
-	work, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.ChangeTimeout)
+	work, cancel := s.working(ctx, since)
 	defer cancel()
 	if ch.Action == ActionCreate {
 		return s.resumeCreate(work, ch)
 	}
 	r, err := s.ledger.Key(work, ch.KeyID, View{})
 	if err != nil {
-		s.leave(ch.Op)
+		s.leave(ch.Op, ch.Attempt)
 		return err
 	}
 	s.log.WarnContext(ctx, "interrupted change taken up", "key", ch.KeyID, "action", ch.Action, "change", ch.Op, "attempt", ch.Attempt)
@@ -147,13 +167,13 @@ func (s *Service) resumeCreate(ctx context.Context, ch Change) error {
 	defer cancel()
 	var err2 error
 	if err1 != nil {
-		err2 = s.ledger.Release(end, ch.Op, time.Second)
+		err2 = s.ledger.Release(end, ch.Op, ch.Attempt, time.Second)
 	} else {
 		s.log.WarnContext(ctx, "interrupted create undone", "key", ch.KeyID, "change", ch.Op)
-		err2 = s.ledger.Abandon(end, ch.Op, s.now().Add(confirmAfter))
+		err2 = s.ledger.Abandon(end, ch.Op, ch.Attempt, s.now().Add(confirmAfter))
 	}
 	if err2 != nil {
-		s.leave(ch.Op)
+		s.leave(ch.Op, ch.Attempt)
 	}
 	return errors.Join(err1, err2)
 }
@@ -175,23 +195,25 @@ func (s *Service) undoCreate(ctx context.Context, ch Change) error {
 // promote begins a queued change whose key has become free.
 func (s *Service) promote(ctx context.Context, ch Change) error {
 	in := intent{action: ch.Action, id: ch.KeyID, order: ch.Order, actor: ch.Actor}
-	in.actor.Rights = []Right{Admin} // its rights were asked when it was accepted
+	// Its rights were asked when it was accepted; the owner may have changed since.
+	in.actor.Rights, in.actor.Owners = []Right{Admin}, nil
 	var refused error
 	in.plan = func(r Record, found bool, now time.Time) (d Definition, unchanged bool, err error) {
 		d, unchanged, refused = planFor(ch.Action, ch.Order, in.actor)(r, found, now)
 		return d, unchanged, refused
 	}
+	since := time.Now()
 	begun, err := s.ledger.Promote(ctx, ch.Op, s.cfg.Lease, s.planOf(in))
 	switch {
 	case refused != nil: // ended meanwhile: nothing is left to narrow
-		return s.ledger.Abandon(ctx, ch.Op, time.Time{})
+		return s.ledger.Abandon(ctx, ch.Op, 0, time.Time{})
 	case errors.Is(err, ErrOutcomeUnknown):
-		s.leave(ch.Op)
+		s.leave(ch.Op, 0)
 		return err
 	case err != nil || begun.Unchanged: // also when its request was faster
 		return err
 	}
-	work, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.ChangeTimeout)
+	work, cancel := s.working(ctx, since)
 	defer cancel()
 	_, err = s.carry(work, carriage{change: begun.Change, before: begun.Record, recovering: true})
 	return err
@@ -219,7 +241,7 @@ func (s *Service) undoLate(ctx context.Context, ch Change) error {
 	if ch.Action == ActionCreate {
 		return s.undoLateCreate(ctx, ch)
 	}
-	_, err := s.change(ctx, intent{action: ActionConverge, id: ch.KeyID, actor: System("converge"),
+	_, err := s.change(ctx, intent{action: ActionConverge, id: ch.KeyID, actor: converger,
 		plan: func(r Record, found bool, _ time.Time) (Definition, bool, error) {
 			return r.Definition, !found || r.RevokedAt != nil, nil
 		}})
@@ -230,7 +252,7 @@ func (s *Service) undoLate(ctx context.Context, ch Change) error {
 // lock of the key that never was: a retry with the same Idempotency-Key makes
 // that very key, and its client must stay.
 func (s *Service) undoLateCreate(ctx context.Context, ch Change) error {
-	begun, err := s.begin(ctx, intent{action: ActionCreate, id: ch.KeyID, actor: System("converge"),
+	begun, _, err := s.begin(ctx, intent{action: ActionCreate, id: ch.KeyID, actor: converger,
 		plan: func(r Record, found bool, _ time.Time) (Definition, bool, error) {
 			return Definition{ID: ch.KeyID}, found, nil
 		}})
@@ -238,9 +260,9 @@ func (s *Service) undoLateCreate(ctx context.Context, ch Change) error {
 		return err
 	}
 	err1 := s.undoCreate(ctx, ch)
-	err2 := s.ledger.Abandon(ctx, begun.Change.Op, time.Time{})
+	err2 := s.ledger.Abandon(ctx, begun.Change.Op, 0, time.Time{})
 	if err2 != nil {
-		s.left.add(begun.Change.Op, true)
+		s.left.add(begun.Change.Op, 0, true)
 	}
 	return errors.Join(err1, err2)
 }

@@ -60,6 +60,7 @@ type Service struct {
 	cfg     Config
 	log     *slog.Logger
 	left    leftovers
+	later   deferrals
 }
 
 var _ API = (*Service)(nil)

@@ -39,7 +39,7 @@ var errLateArrival = errors.Join(ErrNotSent, errors.New("may arrive late"))
 // drifted decides about a change whose client is no longer in Hydra. What ends
 // or pauses a key has nothing left to do; nothing else can be done.
 func (s *Service) drifted(c carriage, up Upkeep) (Upkeep, error) {
-	if !c.change.Action.Narrows() && c.change.Action != ActionExpire && c.change.Action != ActionConverge {
+	if !c.change.Action.Narrows() && c.change.Actor.Principal != converger.Principal {
 		return up, &Error{Kind: ErrDrifted, Detail: "Hydra no longer has the client of this key; revoke the key and make another", Cause: ErrNotSent}
 	}
 	s.log.Error("client is missing in hydra", "key", c.change.KeyID)
@@ -59,8 +59,8 @@ func (s *Service) fall(ctx context.Context, c carriage, cause error) (outcome, e
 	switch {
 	case c.change.Action.Narrows(), c.recovering && outage, !refused:
 		wait := min(time.Second<<min(c.change.Attempt, 5), 30*time.Second)
-		if err := s.ledger.Release(end, c.change.Op, wait); err != nil {
-			s.leave(c.change.Op)
+		if err := s.ledger.Release(end, c.change.Op, c.change.Attempt, wait); err != nil {
+			s.leave(c.change.Op, c.change.Attempt)
 			s.log.ErrorContext(ctx, "change not released", "key", c.change.KeyID, "change", c.change.Op, "error", err)
 		}
 		s.log.WarnContext(ctx, "change is pending", "key", c.change.KeyID, "action", c.change.Action, "change", c.change.Op, "error", cause)
@@ -76,8 +76,13 @@ func (s *Service) fall(ctx context.Context, c carriage, cause error) (outcome, e
 	if errors.Is(cause, errLateArrival) || c.recovering {
 		recheck = s.now().Add(confirmAfter)
 	}
-	if err := s.ledger.Abandon(end, c.change.Op, recheck); err != nil {
-		s.left.add(c.change.Op, true)
+	err := s.ledger.Abandon(end, c.change.Op, c.change.Attempt, recheck)
+	if errors.Is(err, ErrNotFound) { // our lease had ended, and another process has taken it up
+		return outcome{}, &Error{Kind: ErrUnavailable, Pending: true, RetryAfter: retryAfter,
+			Detail: "this took too long; the change may still take effect", Cause: cause}
+	}
+	if err != nil {
+		s.left.add(c.change.Op, c.change.Attempt, true)
 		s.log.ErrorContext(ctx, "change not abandoned", "key", c.change.KeyID, "change", c.change.Op, "error", err)
 	}
 	if outage {
@@ -92,7 +97,7 @@ func (s *Service) finish(ctx context.Context, c carriage, up Upkeep, at time.Tim
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
 	defer cancel()
 	after := Record{Definition: c.change.Target, Upkeep: up}
-	f := Finish{Op: c.change.Op, Target: c.change.Target, Upkeep: up, Delete: c.change.Action == ActionDelete}
+	f := Finish{Op: c.change.Op, Attempt: c.change.Attempt, Target: c.change.Target, Upkeep: up, Delete: c.change.Action == ActionDelete}
 	if c.change.Action != ActionConverge {
 		f.Event = eventOf(c.change, c.before.Definition, at)
 	}
@@ -102,7 +107,7 @@ func (s *Service) finish(ctx context.Context, c carriage, up Upkeep, at time.Tim
 	}
 	if err := s.ledger.Finish(end, f); err != nil {
 		// Recovery brings it to an end; it may have done so already.
-		s.leave(c.change.Op)
+		s.leave(c.change.Op, c.change.Attempt)
 		s.log.WarnContext(ctx, "change not recorded", "key", c.change.KeyID, "action", c.change.Action, "change", c.change.Op, "error", err)
 		if c.change.Action.Narrows() {
 			return outcome{record: c.before, pending: true}, nil

@@ -38,9 +38,13 @@ func (h *Hydra) Put(ctx context.Context, w apikey.ClientWrite) error {
 	if err := check(w); err != nil {
 		return failure(c, apikey.ErrInternal, err)
 	}
-	return h.write(ctx, c, w, func(ctx context.Context, body client.OAuth2Client) (*client.OAuth2Client, *http.Response, error) {
+	err := h.write(ctx, c, w, func(ctx context.Context, body client.OAuth2Client) (*client.OAuth2Client, *http.Response, error) {
 		return h.api.SetOAuth2Client(ctx, w.Definition.ID).OAuth2Client(body).Execute()
 	})
+	if err == nil && c.uncertain && w.Late != nil {
+		w.Late()
+	}
+	return err
 }
 
 type sender func(context.Context, client.OAuth2Client) (*client.OAuth2Client, *http.Response, error)

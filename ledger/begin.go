@@ -24,6 +24,10 @@ const (
 		VALUES ($1, $2, $3, $4, $5, '', $6, $7, 0, {now} + $8, 1152921504606846976, $9, COALESCE((SELECT MAX(line.created_at) + 1
 			FROM changes line WHERE line.key_id = $2 AND line.state = 'queued' AND line.created_at >= {now}), {now}))
 		ON CONFLICT (key_id) WHERE state = 'begun' DO NOTHING`
+	// The newest in line before a change, if it asks for the same.
+	sameInLine = `SELECT line.op FROM (SELECT op, action, wanted FROM changes WHERE key_id = $1 AND state = 'queued' AND op <> $2
+			ORDER BY created_at DESC, op DESC LIMIT 1) line, changes own WHERE own.op = $2 AND own.action = line.action AND own.wanted = line.wanted`
+	forgetReplay  = `DELETE FROM replays WHERE hash = $1 AND op = $2`
 	queueChange   = `UPDATE changes SET state = 'queued' WHERE op = $1`
 	forgetChange  = `DELETE FROM changes WHERE op = $1`
 	targetChange  = `UPDATE changes SET target = $1 WHERE op = $2`
@@ -67,11 +71,12 @@ func (d *DB) Begin(ctx context.Context, b apikey.Begin) (begun apikey.Begun, err
 				return &apikey.Error{Kind: apikey.ErrBusy, RetryAfter: retryAfter}
 			}
 			begun.Change.State = apikey.ChangeQueued
-			_, err := t.exec(ctx, queueChange, b.Change.Op)
-			return err
+			if _, err := t.exec(ctx, queueChange, b.Change.Op); err != nil {
+				return err
+			}
 		}
-		if state == apikey.ChangeQueued {
-			return nil
+		if begun.Change.State == apikey.ChangeQueued {
+			return t.join(ctx, &begun.Change)
 		}
 		return contended(t.plan(ctx, &begun, found, b.Plan, forgetChange))
 	})
@@ -117,6 +122,25 @@ func (t tx) enter(ctx context.Context, b apikey.Begin) (apikey.ChangeState, erro
 	}
 	_, err = insert(apikey.ChangeQueued)
 	return apikey.ChangeQueued, err
+}
+
+// join makes one of a queued change and the one before it in line that asks for
+// the same: whoever repeats a disable during an outage must not lengthen it.
+func (t tx) join(ctx context.Context, c *apikey.Change) error {
+	same, err := rowsOf[struct{ Op string }](ctx, t, sameInLine, c.KeyID, c.Op)
+	if err != nil || len(same) == 0 {
+		return err
+	}
+	if _, err := t.exec(ctx, forgetChange, c.Op); err != nil {
+		return err
+	}
+	if c.Replay != nil { // answering it again is joining again
+		if _, err := t.exec(ctx, forgetReplay, c.Replay.Hash, c.Op); err != nil {
+			return err
+		}
+	}
+	c.Op = same[0].Op
+	return nil
 }
 
 // record reads a key, with what is pending beside the change except.

@@ -180,14 +180,14 @@ func TestLease(t *testing.T) {
 		ctx := t.Context()
 		begun := begin(t, db, asking(apikey.ActionCreate, definition(nil)))
 		op := begun.Change.Op
-		taken := func() bool { return must[bool](t)(db.Take(ctx, op, time.Minute)) }
+		taken := func() bool { return must[bool](t)(db.Take(ctx, op, 0, time.Minute)) }
 		if stale := must[[]apikey.Change](t)(db.Stale(ctx, 10)); len(stale) != 0 || taken() {
 			t.Errorf("a change within its lease was stale: %v", ops(stale))
 		}
-		if err := db.Release(ctx, op, time.Hour); err != nil || taken() {
+		if err := db.Release(ctx, op, 0, time.Hour); err != nil || taken() {
 			t.Errorf("a released change was taken before its time (%v)", err)
 		}
-		if err := db.Release(ctx, op, 0); err != nil {
+		if err := db.Release(ctx, op, 0, 0); err != nil {
 			t.Fatal(err)
 		}
 		stale := must[[]apikey.Change](t)(db.Stale(ctx, 10))
@@ -198,13 +198,17 @@ func TestLease(t *testing.T) {
 		if !taken() || taken() {
 			t.Error("want the change taken once")
 		}
-		if err := db.Release(ctx, op, 0); err != nil {
+		late := apikey.Finish{Op: op, Target: begun.Change.Target}
+		wantError(t, "release by who had it before", db.Release(ctx, op, 0, 0), apikey.ErrNotFound)
+		wantError(t, "give-up by who had it before", db.Abandon(ctx, op, 0, time.Time{}), apikey.ErrNotFound)
+		wantError(t, "finish by who had it before", db.Finish(ctx, late), apikey.ErrNotFound)
+		if err := db.Release(ctx, op, 1, 0); err != nil {
 			t.Fatal(err)
 		}
 		if again := must[[]apikey.Change](t)(db.Stale(ctx, 10)); len(again) != 1 || again[0].Attempt != 1 {
 			t.Errorf("got %+v, want attempt 1", again)
 		}
-		wantError(t, "release of an unknown change", db.Release(ctx, "nope", 0), apikey.ErrNotFound)
+		wantError(t, "release of an unknown change", db.Release(ctx, "nope", 0, 0), apikey.ErrNotFound)
 	})
 }
 
@@ -214,10 +218,10 @@ func TestAbandonAndRecheck(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *ledger.DB, _ string) {
 		ctx, d := t.Context(), created(t, db, nil)
 		op := begin(t, db, asking(apikey.ActionUpdate, d)).Change.Op
-		if err := db.Abandon(ctx, op, start.Add(30*time.Second)); err != nil {
+		if err := db.Abandon(ctx, op, 0, start.Add(30*time.Second)); err != nil {
 			t.Fatal(err)
 		}
-		wantError(t, "abandon twice", db.Abandon(ctx, op, time.Time{}), apikey.ErrNotFound)
+		wantError(t, "abandon twice", db.Abandon(ctx, op, 0, time.Time{}), apikey.ErrNotFound)
 		apply(t, db, apikey.ActionUpdate, d)
 		at := func(s time.Duration) []string {
 			return ops(must[[]apikey.Change](t)(db.Rechecks(ctx, start.Add(s), 10)))
@@ -293,7 +297,7 @@ func TestPublicKeys(t *testing.T) {
 
 		apply(t, db, apikey.ActionDelete, first)
 		begun := begin(t, db, second)
-		if err := db.Abandon(ctx, begun.Change.Op, time.Time{}); err != nil {
+		if err := db.Abandon(ctx, begun.Change.Op, 0, time.Time{}); err != nil {
 			t.Fatal(err)
 		}
 		created(t, db, with("b"))

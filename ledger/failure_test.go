@@ -186,10 +186,11 @@ func TestOnlyOneWins(t *testing.T) {
 		})
 		d := created(t, ledgers[0], nil)
 		held := begin(t, ledgers[0], asking(apikey.ActionUpdate, d)).Change
-		if err := ledgers[0].Release(t.Context(), held.Op, 0); err != nil {
+		if err := ledgers[0].Release(t.Context(), held.Op, 0, 0); err != nil {
 			t.Fatal(err)
 		}
-		race("take", "", func(db *ledger.DB, _ int) (bool, error) { return db.Take(t.Context(), held.Op, time.Minute) })
+		race("take", "", func(db *ledger.DB, _ int) (bool, error) { return db.Take(t.Context(), held.Op, 0, time.Minute) })
+		held.Attempt++
 		wait := asking(apikey.ActionRevoke, d)
 		wait.Wait = true
 		begin(t, ledgers[0], wait)

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -11,27 +12,28 @@ import (
 )
 
 const (
-	finishChange = `UPDATE changes SET state = 'done' WHERE op = $1 AND state = 'begun'
+	finishChange = `UPDATE changes SET state = 'done' WHERE op = $1 AND state = 'begun' AND attempt = $2
 		RETURNING key_id, replay_hash, COALESCE((SELECT k.terms FROM keys k WHERE k.id = changes.key_id), '') AS terms`
-	abandonChange = `UPDATE changes SET state = 'abandoned', recheck_at = $1 WHERE op = $2 AND state IN ('begun', 'queued') RETURNING key_id, action`
-	releaseChange = `UPDATE changes SET lease_until = {now} + $1 WHERE op = $2 AND state = 'begun'`
-	takeChange    = `UPDATE changes SET lease_until = {now} + $1, attempt = attempt + 1 WHERE op = $2 AND state = 'begun' AND lease_until <= {now}`
+	abandonChange = `UPDATE changes SET state = 'abandoned', recheck_at = $1 WHERE op = $2 AND attempt = $3 AND state IN ('begun', 'queued') RETURNING key_id, action, target`
+	releaseChange = `UPDATE changes SET lease_until = {now} + $1 WHERE op = $2 AND state = 'begun' AND attempt = $3`
+	takeChange    = `UPDATE changes SET lease_until = {now} + $1, attempt = attempt + 1 WHERE op = $2 AND state = 'begun' AND attempt = $3 AND lease_until <= {now}`
 
 	deleteTerms      = `DELETE FROM key_terms WHERE key_id = $1`
 	deleteKey        = `DELETE FROM keys WHERE id = $1`
 	freePublicKeys   = `DELETE FROM public_keys WHERE key_id = $1`
+	freePublicKey    = `DELETE FROM public_keys WHERE key_id = $1 AND thumbprint = $2`
 	unbornPublicKeys = `DELETE FROM public_keys WHERE key_id = $1 AND NOT EXISTS (SELECT 1 FROM keys k WHERE k.id = public_keys.key_id)`
 )
 
 // fixed are the statements that SQLite keeps prepared on its writer.
-var fixed = []string{insertReplay, takeReplay, answerReplay, insertChange, queueChange, forgetChange, targetChange, settleChange,
+var fixed = []string{insertReplay, takeReplay, answerReplay, forgetReplay, sameInLine, insertChange, queueChange, forgetChange, targetChange, settleChange,
 	promoteChange, changeState, selectRecord, selectPending, finishChange, abandonChange, releaseChange, takeChange,
-	upsertKey, deleteTerms, deleteKey, freePublicKeys, unbornPublicKeys, nextEvent, insertEvent, moveHead}
+	upsertKey, deleteTerms, deleteKey, freePublicKeys, freePublicKey, unbornPublicKeys, nextEvent, insertEvent, moveHead}
 
 // Finish implements [apikey.Ledger].
 func (d *DB) Finish(ctx context.Context, f apikey.Finish) error {
 	return d.transact(ctx, "finish", func(t tx) error {
-		was, err := rowOf[finishedRow](ctx, t, finishChange, f.Op)
+		was, err := rowOf[finishedRow](ctx, t, finishChange, f.Op, f.Attempt)
 		if err != nil {
 			return err
 		}
@@ -99,22 +101,51 @@ func (t tx) remove(ctx context.Context, id string) error {
 }
 
 // Abandon implements [apikey.Ledger], for queued changes as well. The public
-// keys of a key that never came to be are free again.
-func (d *DB) Abandon(ctx context.Context, op string, recheck time.Time) error {
+// keys that did not come to be used are free again.
+func (d *DB) Abandon(ctx context.Context, op string, attempt int, recheck time.Time) error {
 	return d.transact(ctx, "abandon", func(t tx) error {
-		was, err := rowOf[struct{ KeyID, Action string }](ctx, t, abandonChange, unix(recheck), op)
-		if err != nil || apikey.Action(was.Action) != apikey.ActionCreate {
+		was, err := rowOf[abandonedRow](ctx, t, abandonChange, unix(recheck), op, attempt)
+		if err != nil {
 			return err
 		}
-		_, err = t.exec(ctx, unbornPublicKeys, was.KeyID)
+		switch apikey.Action(was.Action) {
+		case apikey.ActionCreate:
+			_, err = t.exec(ctx, unbornPublicKeys, was.KeyID)
+		case apikey.ActionAddPublicKey:
+			err = t.freeAdded(ctx, op, was)
+		}
 		return err
 	})
 }
 
+// abandonedRow is what is known of a change that is given up.
+type abandonedRow struct{ KeyID, Action, Target string }
+
+// freeAdded frees the public keys that an abandoned change would have added.
+func (t tx) freeAdded(ctx context.Context, op string, was abandonedRow) error {
+	var target apikey.Definition
+	if err := json.Unmarshal([]byte(was.Target), &target); err != nil {
+		return undecodable("changes", op, err)
+	}
+	have, _, err := t.record(ctx, was.KeyID, op)
+	if err != nil {
+		return err
+	}
+	for _, p := range target.PublicKeys {
+		if slices.ContainsFunc(have.PublicKeys, func(h apikey.PublicKey) bool { return h.KID == p.KID }) {
+			continue
+		}
+		if _, err := t.exec(ctx, freePublicKey, was.KeyID, p.KID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Release implements [apikey.Ledger]; ErrNotFound when the change is not begun.
-func (d *DB) Release(ctx context.Context, op string, wait time.Duration) error {
+func (d *DB) Release(ctx context.Context, op string, attempt int, wait time.Duration) error {
 	return d.transact(ctx, "release", func(t tx) error {
-		n, err := t.exec(ctx, releaseChange, millis(wait), op)
+		n, err := t.exec(ctx, releaseChange, millis(wait), op, attempt)
 		if err == nil && n == 0 {
 			return notFound()
 		}
@@ -123,9 +154,9 @@ func (d *DB) Release(ctx context.Context, op string, wait time.Duration) error {
 }
 
 // Take implements [apikey.Ledger].
-func (d *DB) Take(ctx context.Context, op string, lease time.Duration) (mine bool, err error) {
+func (d *DB) Take(ctx context.Context, op string, attempt int, lease time.Duration) (mine bool, err error) {
 	err = d.transact(ctx, "take", func(t tx) error {
-		n, err := t.exec(ctx, takeChange, millis(lease), op)
+		n, err := t.exec(ctx, takeChange, millis(lease), op, attempt)
 		mine = n == 1
 		return err
 	})

@@ -83,7 +83,7 @@ func begin(t testing.TB, db *ledger.DB, b apikey.Begin) apikey.Begun {
 
 // finishing is T2 of a begun change.
 func finishing(c apikey.Change) apikey.Finish {
-	return apikey.Finish{Op: c.Op, Target: c.Target, Upkeep: apikey.Upkeep{Op: c.Op, Open: true}, Delete: c.Action == apikey.ActionDelete,
+	return apikey.Finish{Op: c.Op, Attempt: c.Attempt, Target: c.Target, Upkeep: apikey.Upkeep{Op: c.Op, Open: true}, Delete: c.Action == apikey.ActionDelete,
 		Event: &apikey.Event{At: c.At, Action: c.Action, KeyID: c.KeyID, Owner: c.Target.Owner, Kind: c.Target.Kind, Revision: c.Target.Revision, ChangeID: c.Op}}
 }
 

@@ -85,7 +85,7 @@ func TestReplayTakenOver(t *testing.T) {
 		ctx, d := t.Context(), definition(nil)
 		b := withReplay(asking(apikey.ActionCreate, d), "again")
 		begin(t, db, b)
-		if err := db.Abandon(ctx, b.Change.Op, time.Time{}); err != nil {
+		if err := db.Abandon(ctx, b.Change.Op, 0, time.Time{}); err != nil {
 			t.Fatal(err)
 		}
 		if r, err := db.Replay(ctx, b.Change.Replay.Hash); err != nil || r.State != apikey.ChangeAbandoned {
@@ -118,7 +118,7 @@ func TestPrune(t *testing.T) {
 				last.Change.At, last.Change.Replay.Salt = start.Add(time.Hour), []byte("young")
 			}
 			begin(t, db, last)
-			if err := db.Abandon(ctx, last.Change.Op, time.Time{}); err != nil {
+			if err := db.Abandon(ctx, last.Change.Op, 0, time.Time{}); err != nil {
 				t.Fatal(err)
 			}
 		}
