@@ -2,6 +2,7 @@ package apikey_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"sync"
 	"testing"
@@ -21,7 +22,7 @@ func TestProcessDies(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			ctx, o := as(t), apikeytest.Options{LedgerURL: url(t), Clock: &apikeytest.Clock{}}
 			first, m := mortalWorld(t, o)
-			owner := "dies on " + name
+			owner := "dies on " + name + rand.Text()
 			left := leaveBehind(ctx, t, first, m, owner)
 			first.Close()
 			o.Config = shortLease
@@ -288,7 +289,7 @@ func TestLateCreateAgainstRetry(t *testing.T) {
 		}})
 	ctx := as(t)
 	proxy.Inject(hydratest.Delay(800*time.Millisecond).On("POST", "/admin/clients").Times(1))
-	p := apikey.CreateParams{Name: "late", Owner: "late against retry", Scopes: []string{"a"}, IdempotencyKey: "late-against-retry-1"}
+	p := apikey.CreateParams{Name: "late", Owner: "late against retry " + rand.Text(), Scopes: []string{"a"}, IdempotencyKey: "late-against-retry-1"}
 	_, err := w.Service.Create(ctx, p)
 	wantUnavailable(t, err)
 	apikeytest.Eventually(t, "the late request arrives", func() bool { return clientsOf(t, w, p.Owner) == 1 })

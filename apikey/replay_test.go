@@ -2,6 +2,7 @@ package apikey_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"testing"
 	"time"
@@ -220,7 +221,7 @@ func TestAbandonedCreateIsMadeAnew(t *testing.T) {
 				c.Clients = hears
 			}
 			first, m := mortalWorld(t, apikeytest.Options{LedgerURL: url, Config: listen})
-			p := apikey.CreateParams{Name: "x", Owner: "anew " + step, Scopes: []string{"a"}, IdempotencyKey: "abandoned-create-0001"}
+			p := apikey.CreateParams{Name: "x", Owner: "anew " + rand.Text(), Scopes: []string{"a"}, IdempotencyKey: "abandoned-create-0001"}
 			if answered, err := m.die(step, func() error { _, err := first.Service.Create(ctx, p); return err }); answered {
 				t.Fatalf("answered %v", err)
 			}
