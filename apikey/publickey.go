@@ -10,6 +10,7 @@ import (
 	"errors"
 	"math/big"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -117,7 +118,11 @@ func weakKey(detail string) *FieldError {
 func decodePublic(in JWK) (crypto.PublicKey, *FieldError) {
 	members := map[string]any{"kty": in["kty"]}
 	for _, m := range []string{"crv", "x", "y", "n", "e"} {
-		if v, found := in[m]; found {
+		v, found := in[m]
+		if text, _ := v.(string); strings.ContainsAny(text, "\r\n") { // encoding/base64 passes over them
+			return nil, malformedKey()
+		}
+		if found {
 			members[m] = v
 		}
 	}
@@ -194,6 +199,8 @@ func weakness(public crypto.PublicKey) string {
 		return "the RSA exponent must be 65537"
 	case hasSmallFactor(key.N):
 		return "the RSA modulus has a small prime factor"
+	case key.N.ProbablyPrime(0): // then everybody can compute the private key
+		return "the RSA modulus is a prime: it must be the product of two"
 	case factorsAreClose(key.N):
 		return "the two primes of the RSA modulus are too close to each other"
 	case looksLikeROCA(key.N):

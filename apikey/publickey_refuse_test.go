@@ -165,6 +165,8 @@ func TestMalformedKeysAreRefused(t *testing.T) {
 		bad("x with padding", ec, apikey.JWK{"x": base64.URLEncoding.EncodeToString(x)}),
 		bad("n in the other base64", rsa, apikey.JWK{"n": "+/" + base64.RawStdEncoding.EncodeToString(n)}),
 		bad("x with NUL", ec, apikey.JWK{"x": "\x00" + ec["x"].(string)[1:]}),
+		bad("x with a line break", ec, apikey.JWK{"x": ec["x"].(string)[:20] + "\n" + ec["x"].(string)[20:]}),
+		bad("n with a line break at its end", rsa, apikey.JWK{"n": rsa["n"].(string) + "\r\n"}),
 		bad("x not base64", ec, apikey.JWK{"x": "!!!!!!!!!!!!!!!!!!!!"}),
 		bad("x a number", ec, apikey.JWK{"x": 7.0}),
 		bad("x null", ec, apikey.JWK{"x": nil}),
@@ -249,6 +251,7 @@ func TestWeaknessIsNamed(t *testing.T) {
 		"2048 to 4096 bits":  rsaJWK(new(big.Int).Rsh(rsaKeys[2048]().N, 1), 65537),
 		"exponent":           rsaJWK(rsaKeys[2048]().N, 3),
 		"small prime factor": rsaJWK(new(big.Int).Mul(must(rand.Prime(rand.Reader, 2040)), big.NewInt(743)), 65537),
+		"is a prime":         rsaJWK(must(rand.Prime(rand.Reader, 2048)), 65537),
 		"too close":          rsaJWK(new(big.Int).Mul(p, nextPrime(p)), 65537),
 		"CVE-2017-15361":     rsaJWK(new(big.Int).Mul(rocaPrime(), rocaPrime()), 65537),
 	} {
