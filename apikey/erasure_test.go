@@ -112,7 +112,7 @@ func clusterBytes(t *testing.T, pg *pgtest.Server, folder string) []byte {
 		if err != nil || !e.Type().IsRegular() {
 			return err
 		}
-		b, err := os.ReadFile(path) //nolint:gosec // a test's own cluster
+		b, err := os.ReadFile(path)
 		all = append(all, b...)
 		return err
 	}); err != nil {

@@ -38,7 +38,7 @@ func TestFullDisk(t *testing.T) {
 		dir := t.TempDir()
 		const mount = `mount -t tmpfs -o size=6m tokenos "$0" && exec "$@"`
 		child := func(args ...string) ([]byte, error) { // in a mount namespace of its own, which needs no root
-			cmd := exec.CommandContext(t.Context(), "unshare", append([]string{"-rm", "sh", "-c", mount, dir}, args...)...) //nolint:gosec // ourselves
+			cmd := exec.CommandContext(t.Context(), "unshare", append([]string{"-rm", "sh", "-c", mount, dir}, args...)...)
 			cmd.Env = append(os.Environ(), smallDisk+"="+dir)
 			return cmd.CombinedOutput()
 		}
@@ -61,7 +61,7 @@ type room struct{ fill, free func() }
 func ballast(t *testing.T, dir string) room {
 	path := filepath.Join(dir, "ballast")
 	return room{fill: func() {
-		f := must(os.Create(path)) //nolint:gosec // in a test's own folder
+		f := must(os.Create(path))
 		defer f.Close()            //nolint:errcheck // full
 		for _, size := range []int{1 << 16, 1 << 12, 1} {
 			for err := error(nil); err == nil; {

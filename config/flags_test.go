@@ -91,7 +91,7 @@ func TestFlagError(t *testing.T) {
 		}
 	}
 	other := errors.New("other")
-	if got := FlagError(fs, other); got != other {
+	if got := FlagError(fs, other); !errors.Is(got, other) {
 		t.Errorf("got %v, want %v", got, other)
 	}
 	if got := FlagError(fs, nil); got != nil {

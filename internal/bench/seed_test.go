@@ -76,7 +76,7 @@ func fillHydra(b *testing.B, p *place, name string, n int) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	rows, err := db.QueryContext(b.Context(), "SELECT * FROM hydra_client LIMIT 0")
 	if err != nil {
 		b.Fatal(err)
