@@ -62,7 +62,7 @@ func ballast(t *testing.T, dir string) room {
 	path := filepath.Join(dir, "ballast")
 	return room{fill: func() {
 		f := must(os.Create(path))
-		defer f.Close()            //nolint:errcheck // full
+		defer f.Close() //nolint:errcheck // full
 		for _, size := range []int{1 << 16, 1 << 12, 1} {
 			for err := error(nil); err == nil; {
 				_, err = f.Write(make([]byte, size))
