@@ -86,7 +86,7 @@ func New(c Config) (*Client, error) {
 	if c.Timeout < 0 {
 		return nil, errors.New("client: Timeout cannot be negative")
 	}
-	h := http.Client{}
+	h := http.Client{Transport: ownTransport()}
 	if c.HTTPClient != nil {
 		h = *c.HTTPClient
 	}
@@ -104,6 +104,18 @@ func New(c Config) (*Client, error) {
 		out.retries = defaultRetries
 	}
 	return out, nil
+}
+
+// ownTransport is net/http's default with more connections kept for the one
+// server: two would make concurrent callers connect anew all the time.
+func ownTransport() http.RoundTripper {
+	shared, ok := http.DefaultTransport.(*http.Transport)
+	if !ok {
+		return http.DefaultTransport
+	}
+	own := shared.Clone()
+	own.MaxIdleConnsPerHost = 64
+	return own
 }
 
 // checkBase returns the address without a slash at its end.

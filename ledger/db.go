@@ -192,7 +192,8 @@ func rowsOf[T any](ctx context.Context, t tx, text string, args ...any) ([]T, er
 		return nil, err
 	}
 	var out []T
-	return out, t.d.write.ScanRows(ctx, rows, &out)
+	err = t.d.write.ScanRows(ctx, rows, &out)
+	return out, err
 }
 
 // rowOf is rowsOf for a statement with at most one row; sql.ErrNoRows without.
