@@ -9,14 +9,14 @@ import (
 
 // Disable implements [API].
 func (s *Service) Disable(ctx context.Context, id string, p DisableParams) (Result, error) {
-	return s.act(ctx, ActionDisable, id, p, p.IdempotencyKey, Order{Until: p.Until}, func(v *validation, now time.Time) {
-		v.future("#/until", p.Until, now)
+	return s.act(ctx, ActionDisable, id, p, p.IdempotencyKey, func(v *validation, now time.Time) Order {
+		return Order{Until: v.future("#/until", p.Until, now)}
 	})
 }
 
 // Enable implements [API].
 func (s *Service) Enable(ctx context.Context, id string, p ActionParams) (Result, error) {
-	return s.act(ctx, ActionEnable, id, p, p.IdempotencyKey, Order{}, nil)
+	return s.act(ctx, ActionEnable, id, p, p.IdempotencyKey, nil)
 }
 
 // Revoke implements [API].
@@ -24,24 +24,19 @@ func (s *Service) Revoke(ctx context.Context, id string, p RevokeParams) (Result
 	if p.Reason == "" {
 		p.Reason = Unspecified
 	}
-	order := Order{Reason: p.Reason, Description: p.Description}
-	return s.act(ctx, ActionRevoke, id, p, p.IdempotencyKey, order, func(v *validation, _ time.Time) {
-		switch p.Reason {
-		case KeyCompromise, Superseded, CessationOfOperation, PrivilegeWithdrawn, Unspecified:
-		default:
-			v.add("#/reason", "invalid", "must be key_compromise, superseded, cessation_of_operation, privilege_withdrawn or unspecified", "")
-		}
-		v.text("#/description", p.Description, 0, maxDescription, "\n")
+	return s.act(ctx, ActionRevoke, id, p, p.IdempotencyKey, func(v *validation, _ time.Time) Order {
+		oneOf(v, "#/reason", p.Reason, KeyCompromise, Superseded, CessationOfOperation, PrivilegeWithdrawn, Unspecified)
+		return Order{Reason: p.Reason, Description: v.text("#/description", p.Description, 0, maxDescription, "\n")}
 	})
 }
 
 // RevokeTokens implements [API].
 func (s *Service) RevokeTokens(ctx context.Context, id string, p ActionParams) (Result, error) {
-	return s.act(ctx, ActionRevokeTokens, id, p, p.IdempotencyKey, Order{}, nil)
+	return s.act(ctx, ActionRevokeTokens, id, p, p.IdempotencyKey, nil)
 }
 
 // act runs one of the actions that answer with a [Result].
-func (s *Service) act(ctx context.Context, a Action, id string, body any, header string, o Order, check func(*validation, time.Time)) (Result, error) {
+func (s *Service) act(ctx context.Context, a Action, id string, body any, header string, order func(*validation, time.Time) Order) (Result, error) {
 	c, err := s.allow(ctx, KeysWrite)
 	if err != nil {
 		return Result{}, err
@@ -53,8 +48,9 @@ func (s *Service) act(ctx context.Context, a Action, id string, body any, header
 	return once(ctx, s, q, s.repeatResult, func(replay *Replay) (Result, error) {
 		v := &validation{}
 		v.idempotencyKey(header)
-		if check != nil {
-			check(v, s.now())
+		var o Order
+		if order != nil {
+			o = order(v, s.now())
 		}
 		if err := v.err(); err != nil {
 			return Result{}, err
@@ -83,18 +79,13 @@ func planFor(a Action, o Order, c Caller) func(Record, bool, time.Time) (Definit
 		}
 		switch a {
 		case ActionDisable:
-			until := o.Until
-			if until != nil {
-				t := until.UTC().Truncate(time.Second)
-				until = &t
-			}
-			if r.StatusAt(now) == StatusDisabled && sameTime(until, d.DisabledUntil) {
+			if r.StatusAt(now) == StatusDisabled && sameTime(o.Until, d.DisabledUntil) {
 				return d, true, nil
 			}
 			if d.DisabledAt == nil || r.StatusAt(now) != StatusDisabled {
 				d.DisabledAt = &now
 			}
-			d.DisabledUntil = until
+			d.DisabledUntil = o.Until
 		case ActionEnable:
 			if ended(d.ExpiresAt, now) || ended(d.EndsAt, now) {
 				return d, false, fail(ErrExpired, "the key has expired; set a later expires_at instead")

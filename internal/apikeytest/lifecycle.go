@@ -158,7 +158,7 @@ func testRevoke(t *testing.T, f Fixture) {
 		t.Fatal(err)
 	}
 	wantErr(t, "delete before revoke", api.Delete(ctx, id), apikey.ErrNotRevoked)
-	res, err := api.Revoke(ctx, id, apikey.RevokeParams{Reason: apikey.KeyCompromise, Description: "found in a log"})
+	res, err := api.Revoke(ctx, id, apikey.RevokeParams{Reason: apikey.KeyCompromise, Description: " found in a log "})
 	if err != nil || res.Key.Status != apikey.StatusRevoked || res.Key.RevocationReason != apikey.KeyCompromise || res.Key.RevocationDescription != "found in a log" {
 		t.Fatalf("revoke: %+v, %v", res, err)
 	}
