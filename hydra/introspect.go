@@ -60,16 +60,16 @@ func (h *Hydra) Introspect(ctx context.Context, token string) (apikey.TokenInfo,
 }
 
 // lookUp asks Hydra. While its database is away Hydra calls every token
-// inactive, so a no counts only if a readiness probe begun after it says yes;
-// a token seen before is asked for once more then, because the database may
-// have been away for just that moment.
+// inactive, so a no counts only if a readiness probe begun after it says yes,
+// and Hydra then says no again: the database may have been away for just that
+// moment.
 func (h *Hydra) lookUp(ctx context.Context, token string, key [32]byte) (apikey.TokenInfo, error) {
 	old, known := h.tokens.GetIfPresent(key)
 	info, err := h.ask(ctx, token)
 	if errors.Is(err, apikey.ErrUnauthenticated) {
 		if notReady := h.probeAfter(ctx, h.probesBegun()); notReady != nil {
 			err = notReady
-		} else if known {
+		} else {
 			info, err = h.ask(ctx, token)
 		}
 	}

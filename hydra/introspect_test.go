@@ -129,7 +129,8 @@ func (d *desk) questions() int {
 }
 
 func TestIntrospectRemembersYes(t *testing.T) {
-	// A yes is fresh for five seconds; a no is never remembered.
+	// A yes is fresh for five seconds; a no is asked for twice and never
+	// remembered.
 	tick := newClock()
 	d := newDesk(t, active("key_test_1", tick.now().Add(time.Hour)))
 	h, ctx := d.against(t, func(c *hydra.Config) { c.Now = tick.now }), deadline(t)
@@ -144,8 +145,8 @@ func TestIntrospectRemembersYes(t *testing.T) {
 	}
 	d.set(false, no)
 	for i := 1; i <= 3; i++ {
-		if _, err := h.Introspect(ctx, "another"); !errors.Is(err, apikey.ErrUnauthenticated) || d.questions() != i {
-			t.Fatalf("got %v after %d questions, want unauthenticated after %d", err, d.questions(), i)
+		if _, err := h.Introspect(ctx, "another"); !errors.Is(err, apikey.ErrUnauthenticated) || d.questions() != 2*i {
+			t.Fatalf("got %v after %d questions, want unauthenticated after %d", err, d.questions(), 2*i)
 		}
 	}
 }
@@ -217,7 +218,7 @@ func TestIntrospectAsksReadinessAfterwards(t *testing.T) {
 }
 
 func TestIntrospectBlip(t *testing.T) {
-	// A database that was away for one answer does not end a token seen before;
+	// A database that was away for one answer does not end a good token;
 	// a no that is repeated does, and the token is forgotten.
 	tick := newClock()
 	good := active("key_test_1", tick.now().Add(time.Hour))
@@ -230,6 +231,10 @@ func TestIntrospectBlip(t *testing.T) {
 	tick.add(5 * time.Second)
 	if _, err := h.Introspect(ctx, "token"); err != nil {
 		t.Fatalf("after a blip: got %v", err)
+	}
+	d.set(false, no, good)
+	if _, err := h.Introspect(ctx, "unseen"); err != nil {
+		t.Fatalf("unseen, after a blip: got %v", err)
 	}
 	d.set(false, no)
 	tick.add(5 * time.Second)
