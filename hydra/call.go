@@ -73,8 +73,8 @@ func (h *Hydra) exchange(ctx context.Context, c *call, send func(ctx context.Con
 	h.config.Observe(o)
 	if err != nil && !isAnswer(err) {
 		level := slog.LevelWarn
-		if c.manner == lookup && crowded(err) {
-			level = slog.LevelDebug // strangers can cause any number of these
+		if c.manner == lookup && crowded(err) || c.manner == probe {
+			level = slog.LevelDebug // strangers can cause any number of the first, an outage of the second
 		}
 		h.log.Log(ctx, level, "hydra call failed", "operation", c.operation, "key", c.id, "status", c.status,
 			"attempts", c.attempts, "duration_ms", o.Duration.Milliseconds(), "error", err)

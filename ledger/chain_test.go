@@ -155,5 +155,13 @@ func TestChainSecretChange(t *testing.T) {
 		if v, err := db.VerifyChain(t.Context(), ledger.Head{}, nil); err != nil || v.FirstBad != 1 || !strings.Contains(v.Reason, "not configured") {
 			t.Errorf("without the old secret: got %+v, %v", v, err)
 		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+		refuses(t, ledger.Config{URL: url}, "another server secret", "previous") // an old configuration would write what the others cannot prove
+		db = open(t, ledger.Config{URL: url, ReadOnly: true})                    // but it can be looked at
+		if _, _, err := db.Head(t.Context()); err != nil {
+			t.Error(err)
+		}
 	})
 }
