@@ -3,6 +3,7 @@ package crashtest
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"net"
 	"net/http"
@@ -41,7 +42,7 @@ type product struct {
 }
 
 func newProduct(t *testing.T, ledger string) *product {
-	p := &product{t: t, owner: "crash " + t.Name(), hydra: hydratest.Shared(t), binary: filepath.Join(t.TempDir(), "tokenos")}
+	p := &product{t: t, owner: "crash " + rand.Text(), hydra: hydratest.Shared(t), binary: filepath.Join(t.TempDir(), "tokenos")}
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", p.binary, "github.com/tokenos/tokenos/cmd/tokenos")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
