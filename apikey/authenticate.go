@@ -14,7 +14,10 @@ import (
 func (s *Service) Authenticate(ctx context.Context, token string) (Caller, error) {
 	refused := fail(ErrUnauthenticated, "the access token is not valid here")
 	info, err := s.tokens.Introspect(ctx, token)
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrUnavailable):
+		return Caller{}, unavailable("Hydra does not answer, so the access token cannot be checked now; one that this process has checked before still works", err)
+	case err != nil:
 		return Caller{}, err
 	}
 	if !slices.Equal(info.Audiences, []string{ManagementAudience}) {

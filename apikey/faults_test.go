@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -183,7 +184,7 @@ func TestHydraDown(t *testing.T) {
 	_, err = w.Service.Update(ctx, kept.Key.ID, apikey.UpdateParams{Name: &name})
 	wantUnavailable(t, err)
 	res, err := w.Service.Disable(ctx, paused.Key.ID, apikey.DisableParams{IdempotencyKey: "disable-while-down-1"})
-	if err != nil || !res.Pending {
+	if err != nil || !res.Pending || !slices.Contains(res.Key.Flags, apikey.FlagDisabling) {
 		t.Errorf("disable while Hydra is down: %+v, %v", res, err)
 	}
 	if res, err = w.Service.Disable(ctx, paused.Key.ID, apikey.DisableParams{IdempotencyKey: "disable-while-down-1"}); err != nil || !res.Pending {

@@ -60,6 +60,8 @@ type Flag string
 const (
 	FlagExpiring     Flag = "expiring"      // ends within 30 days
 	FlagChanging     Flag = "changing"      // a change is under way or waits for Hydra
+	FlagDisabling    Flag = "disabling"     // a disable is accepted and counts; Hydra follows
+	FlagRevoking     Flag = "revoking"      // a revoke is accepted and counts; Hydra follows
 	FlagUnconfirmed  Flag = "unconfirmed"   // Hydra's answer to the last change was lost; it is being looked up
 	FlagNoCredential Flag = "no_credential" // every public key has ended
 	FlagDrifted      Flag = "drifted"       // Hydra no longer has the client
@@ -215,6 +217,10 @@ func (r Record) NarrowedBy() (Action, bool) {
 	return "", false
 }
 
+func (r Record) waitsFor(a Action) bool {
+	return slices.ContainsFunc(r.Pending, func(p PendingChange) bool { return p.Action == a })
+}
+
 // Key shows the record as callers see it at now.
 func (r Record) Key(now time.Time) Key {
 	k := Key{Definition: r.Definition, Status: r.StatusAt(now), Flags: []Flag{}}
@@ -235,6 +241,8 @@ func (r Record) Key(now time.Time) Key {
 	soon := func(t *time.Time) bool { return t != nil && now.Before(*t) && t.Sub(now) <= expiringWithin }
 	add((k.Status == StatusActive || k.Status == StatusDisabled) && (soon(r.ExpiresAt) || soon(r.EndsAt)), FlagExpiring)
 	add(len(r.Pending) > 0, FlagChanging)
+	add(r.waitsFor(ActionDisable), FlagDisabling)
+	add(r.waitsFor(ActionRevoke), FlagRevoking)
 	add(!r.ConfirmAt.IsZero(), FlagUnconfirmed)
 	add(k.Status != StatusRevoked && !r.AuthMethod.HasSecret() && len(r.LivePublicKeys(now)) == 0, FlagNoCredential)
 	add(r.Drifted && k.Status != StatusRevoked, FlagDrifted)

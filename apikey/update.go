@@ -25,6 +25,9 @@ func (s *Service) Update(ctx context.Context, id string, p UpdateParams) (Key, e
 			if err := standing(c, r, found); err != nil {
 				return Definition{}, false, err
 			}
+			if p.IfMatch < 0 {
+				return Definition{}, false, fail(ErrPrecondition, "If-Match names no revision of a key; send the ETag as you got it, in its quotes")
+			}
 			if p.IfMatch != 0 && p.IfMatch != r.Revision {
 				return Definition{}, false, fail(ErrPrecondition, "the key has changed since you read it; it is now at revision "+itoa(int(r.Revision)))
 			}
