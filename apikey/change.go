@@ -58,7 +58,7 @@ func (s *Service) change(ctx context.Context, in intent) (outcome, error) {
 			return outcome{record: begun.Record, unchanged: begun.Unchanged}, err
 		}
 		if begun.Change.State == ChangeQueued {
-			return outcome{record: begun.Record, pending: true}, nil
+			return accepted(begun.Record, begun.Change), nil
 		}
 	}
 	work, cancel := s.working(ctx, since)
@@ -213,7 +213,7 @@ func (s *Service) apply(ctx context.Context, c carriage, at time.Time) (Upkeep, 
 	case ActionRevokeTokens:
 		return up, s.clients.RevokeTokens(ctx, ch.KeyID)
 	case ActionCreate:
-		err := s.createClient(ctx, w)
+		err := s.createClient(ctx, w) // before up is read: it may call w.Late
 		return up, err
 	}
 	if err := s.clients.Put(ctx, w); err != nil {

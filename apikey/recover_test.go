@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -180,8 +182,9 @@ func narrowWhileStuck(ctx context.Context, t *testing.T, w *apikeytest.World, a 
 		} else {
 			res, err = w.Service.Revoke(ctx, id, apikey.RevokeParams{})
 		}
-		if err == nil && !res.Pending {
-			err = errors.New("not pending")
+		flag := map[apikey.Action]apikey.Flag{apikey.ActionDisable: apikey.FlagDisabling, apikey.ActionRevoke: apikey.FlagRevoking}[a]
+		if err == nil && (!res.Pending || !slices.Contains(res.Key.Flags, flag)) {
+			err = fmt.Errorf("pending %v, flags %v", res.Pending, res.Key.Flags)
 		}
 		answered <- err
 	}()

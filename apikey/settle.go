@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"reflect"
+	"slices"
 	"time"
 )
 
@@ -65,9 +66,7 @@ func (s *Service) fall(ctx context.Context, c carriage, cause error) (outcome, e
 		}
 		s.log.WarnContext(ctx, "change is pending", "key", c.change.KeyID, "action", c.change.Action, "change", c.change.Op, "error", cause)
 		if c.change.Action.Narrows() {
-			r := c.before
-			r.Pending = append(r.Pending, PendingChange{c.change.Op, c.change.Action, ChangeBegun})
-			return outcome{record: r, pending: true}, nil
+			return accepted(c.before, c.change), nil
 		}
 		return outcome{}, &Error{Kind: ErrUnavailable, Pending: true, RetryAfter: retryAfter,
 			Detail: "Hydra's answer was lost; the change may still take effect", Cause: cause}
@@ -92,6 +91,15 @@ func (s *Service) fall(ctx context.Context, c carriage, cause error) (outcome, e
 	return outcome{}, cause
 }
 
+// accepted is the outcome of a narrowing change that waits: the key as it still
+// is, and the change among those that are pending.
+func accepted(r Record, ch Change) outcome {
+	if !slices.ContainsFunc(r.Pending, func(p PendingChange) bool { return p.Op == ch.Op }) {
+		r.Pending = append(slices.Clone(r.Pending), PendingChange{ch.Op, ch.Action, ch.State})
+	}
+	return outcome{record: r, pending: true}
+}
+
 // finish is T2.
 func (s *Service) finish(ctx context.Context, c carriage, up Upkeep, at time.Time) (outcome, error) {
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
@@ -110,7 +118,7 @@ func (s *Service) finish(ctx context.Context, c carriage, up Upkeep, at time.Tim
 		s.leave(c.change.Op, c.change.Attempt)
 		s.log.WarnContext(ctx, "change not recorded", "key", c.change.KeyID, "action", c.change.Action, "change", c.change.Op, "error", err)
 		if c.change.Action.Narrows() {
-			return outcome{record: c.before, pending: true}, nil
+			return accepted(c.before, c.change), nil
 		}
 		return outcome{}, &Error{Kind: ErrUnavailable, Pending: true, RetryAfter: retryAfter,
 			Detail: "the ledger did not answer; the change may still take effect", Cause: err}
