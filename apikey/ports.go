@@ -273,6 +273,10 @@ type Clients interface {
 	Delete(ctx context.Context, id string) error
 	// RevokeTokens ends every outstanding token of the client.
 	RevokeTokens(ctx context.Context, id string) error
+	// Prove asks Hydra whether a credential is right, without buying a token.
+	// Nil: it is. ErrUnauthenticated: Hydra is ready and says no. ErrUnavailable:
+	// that cannot be known now.
+	Prove(ctx context.Context, c Credential) error
 	// Ready asks /health/ready (cached for a moment). ErrUnavailable.
 	Ready(ctx context.Context) error
 	// Capabilities probes what this Hydra can do, without side effects.

@@ -19,6 +19,7 @@ const (
 	once       manner = iota // never again: a lost answer may hide that it was done
 	repeatable               // doing it twice is doing it once
 	lookup                   // as repeatable, in places of its own: strangers cause it
+	lookupOnce               // as once, in the places of lookup
 	probe                    // one attempt, outside the bulkheads
 )
 
@@ -73,7 +74,7 @@ func (h *Hydra) exchange(ctx context.Context, c *call, send func(ctx context.Con
 	h.config.Observe(o)
 	if err != nil && !isAnswer(err) {
 		level := slog.LevelWarn
-		if c.manner == lookup && crowded(err) || c.manner == probe {
+		if (c.manner == lookup || c.manner == lookupOnce) && crowded(err) || c.manner == probe {
 			level = slog.LevelDebug // strangers can cause any number of the first, an outage of the second
 		}
 		h.log.Log(ctx, level, "hydra call failed", "operation", c.operation, "key", c.id, "status", c.status,

@@ -70,6 +70,9 @@ var contract = []fact{
 	{"7.1 deleting tokens ends jwts for introspection", func(t *testing.T) { deleteTokens(t, apikey.JWT) }},
 	{"7.4 garbage is inactive", garbageInactive},
 	{"more: revoke checks a credential without a token", revokeAsCheck},
+	{"more: revoke says 200 to assertions that it refuses", revokeIsNoCheck},
+	{"4.10 a grant the client does not have is refused after its credential is checked", otherGrant},
+	{"4.10 of a refused credential Hydra says why if it has read the client", reasons},
 }
 
 // raw is a client as a map, for what our projection never sends.
@@ -309,4 +312,70 @@ func revokeAsCheck(t *testing.T) {
 	made := url.Values{"token": {"made-up"}}
 	form(t, running(t).PublicURL()+"/oauth2/revoke", w.Definition.ID, w.Secret.Reveal(), made).want(t, 200)
 	form(t, running(t).PublicURL()+"/oauth2/revoke", w.Definition.ID, "wrong", made).want(t, 401)
+}
+
+// revokeIsNoCheck: why the revocation endpoint cannot tell a right credential
+// from a wrong one. See also [TestProveWithoutDatabase].
+func revokeIsNoCheck(t *testing.T) {
+	h, w, p := newHydra(t), newWrite(), newPair(t, "ES256")
+	w = withKeys(t, w, p)
+	create(t, h, w)
+	signed := p.assertion(t, w.Definition.ID, nil)
+	present(t, signed).want(t, 200)
+	for _, bad := range []string{signed, p.assertion(t, w.Definition.ID, object{"exp": time.Now().Add(-time.Minute).Unix()})} {
+		f := url.Values{"token": {"made-up"}, "client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"}, "client_assertion": {bad}}
+		form(t, running(t).PublicURL()+"/oauth2/revoke", "", "", f).want(t, 200)
+	}
+}
+
+// refresh asks for the grant that none of our clients has.
+func refresh(t *testing.T, id, secret string, extra ...string) reply {
+	t.Helper()
+	f := grant(extra...)
+	f.Set("grant_type", "refresh_token")
+	f.Set("refresh_token", "made-up")
+	return form(t, running(t).PublicURL()+"/oauth2/token", id, secret, f)
+}
+
+func otherGrant(t *testing.T) {
+	h, basic, closed, post, jwt, p := newHydra(t), newWrite(), newWrite(), newWrite(), newWrite(), newPair(t, "ES256")
+	closed.Open = false
+	post.Definition.AuthMethod = apikey.ClientSecretPost
+	jwt = withKeys(t, jwt, p)
+	for _, w := range []apikey.ClientWrite{basic, closed, post, jwt} {
+		create(t, h, w)
+	}
+	for _, w := range []apikey.ClientWrite{basic, closed} {
+		refresh(t, w.Definition.ID, w.Secret.Reveal()).want(t, 400, "unauthorized_client")
+		refresh(t, w.Definition.ID, "wrong").want(t, 401, "invalid_client")
+	}
+	refresh(t, "", "", "client_id", post.Definition.ID, "client_secret", post.Secret.Reveal()).want(t, 400, "unauthorized_client")
+	refresh(t, "", "", "client_id", post.Definition.ID, "client_secret", "wrong").want(t, 401, "invalid_client")
+	asserted := func(changes object) []string {
+		return []string{"client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+			"client_assertion", p.assertion(t, jwt.Definition.ID, changes)}
+	}
+	once := asserted(nil)
+	refresh(t, "", "", once...).want(t, 400, "unauthorized_client")
+	refresh(t, "", "", once...).want(t, 400, "jti_known")
+	refresh(t, "", "", asserted(object{"aud": "https://other.example"})...).want(t, 401, "invalid_client")
+}
+
+func reasons(t *testing.T) {
+	const nothing = "Client authentication failed (e.g., unknown client, no client authentication included, or unsupported authentication method)."
+	h, basic, jwt, p := newHydra(t), newWrite(), newWrite(), newPair(t, "ES256")
+	jwt = withKeys(t, jwt, p)
+	create(t, h, basic)
+	create(t, h, jwt)
+	for name, r := range map[string]reply{
+		"wrong secret":   refresh(t, basic.Definition.ID, "wrong"),
+		"unknown client": refresh(t, "nobody", "wrong"),
+	} {
+		if got := r.want(t, 401).body["error_description"]; got != nothing {
+			t.Errorf("%s: got %v", name, got)
+		}
+	}
+	refresh(t, "", "", "client_id", basic.Definition.ID, "client_secret", basic.Secret.Reveal()).want(t, 401, nothing+" ")
+	refresh(t, "", "", "client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+		"client_assertion", newPair(t, "ES256").assertion(t, jwt.Definition.ID, nil)).want(t, 400, "invalid_request", "could not be found")
 }

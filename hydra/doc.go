@@ -11,11 +11,13 @@
 //
 //   - there is no circuit breaker: a 500 says nothing about the next call;
 //   - an "inactive" is believed only after /health/ready has said yes;
+//   - a credential is checked by asking for a grant that no client has (see
+//     [Hydra.Prove]): the revocation endpoint says 200 to all of them then;
 //   - a 404 or 409 counts only in Hydra's own words, because a proxy's 404
 //     must not pass for "this client is gone".
 //
-// The way of a call: an operation (clients.go, introspect.go, ready.go,
-// capabilities.go) → exchange (call.go), which sets the deadline → the SDK or
+// The way of a call: an operation (clients.go, introspect.go, prove.go,
+// ready.go, capabilities.go) → exchange (call.go), which sets the deadline → the SDK or
 // raw HTTP → transport (transport.go): bulkhead, retries, time-out of one
 // attempt, bounded body → back through explain (explain.go), the only place
 // where a failure gets its kind.

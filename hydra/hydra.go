@@ -24,10 +24,10 @@ type Config struct {
 	// "http://127.0.0.1:4445". It has no credentials, query or fragment.
 	AdminURL string
 	// PublicURL is the base of the public API, from which [Hydra.TokenURL] is
-	// made. Empty: there is no token URL to show.
+	// made. Empty: there is no token URL to show, and [Hydra.Prove] cannot ask.
 	PublicURL string
-	// TLS is used for an https AdminURL (own CA, client certificate). Nil: the
-	// system's roots.
+	// TLS is used for both if they are https (own CA, client certificate). Nil:
+	// the system's roots.
 	TLS *tls.Config
 
 	// CallTimeout bounds one attempt of one call. A call that may be repeated
@@ -71,7 +71,8 @@ type Hydra struct {
 	admin  string // base URL without a trailing slash
 	token  string
 	api    client.OAuth2API
-	http   *http.Client
+	http   *http.Client // for the admin API
+	public *http.Client // for the token endpoint
 	config Config
 	log    *slog.Logger
 
@@ -112,17 +113,22 @@ func New(c Config) (*Hydra, error) {
 	if err != nil {
 		return nil, fmt.Errorf("hydra: token cache: %w", err)
 	}
-	h.http = &http.Client{
-		Transport: newTransport(h.config, h.unreached),
-		// Hydra's admin API never redirects: whoever does is not Hydra.
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
+	h.http = newClient(newTransport(h.config, h.unreached))
+	// Another way to Hydra with places of its own: that it is shut says nothing
+	// of the admin API.
+	h.public = newClient(newTransport(h.config, func(error) {}))
 	sdk := client.NewConfiguration()
 	sdk.Servers = client.ServerConfigurations{{URL: admin}}
 	sdk.HTTPClient = h.http
 	sdk.UserAgent = userAgent
 	h.api = client.NewAPIClient(sdk).OAuth2API
 	return h, nil
+}
+
+// newClient follows no redirect: neither of the two APIs answers one here, so
+// whoever does is not Hydra.
+func newClient(t *transport) *http.Client {
+	return &http.Client{Transport: t, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
 const userAgent = "tokenos"
@@ -133,6 +139,7 @@ func (h *Hydra) TokenURL() string { return h.token }
 // Close ends idle connections. Calls under way finish.
 func (h *Hydra) Close() {
 	h.http.CloseIdleConnections()
+	h.public.CloseIdleConnections()
 	h.tokens.StopAllGoroutines()
 }
 

@@ -47,7 +47,7 @@ type transport struct {
 	next      http.RoundTripper
 	unreached func(error) // told when no connection could be made
 
-	once, repeated, lookup, probe failsafe.Executor[*http.Response]
+	once, repeated, lookup, lookupOnce, probe failsafe.Executor[*http.Response]
 }
 
 func newTransport(c Config, unreached func(error)) *transport {
@@ -86,6 +86,7 @@ func newTransport(c Config, unreached func(error)) *transport {
 	t.once = failsafe.With[*http.Response](changes, attempt)
 	t.repeated = failsafe.With[*http.Response](changes, retry, attempt)
 	t.lookup = failsafe.With[*http.Response](lookups, retry, attempt)
+	t.lookupOnce = failsafe.With[*http.Response](lookups, attempt)
 	t.probe = failsafe.With[*http.Response](attempt)
 	return t
 }
@@ -107,6 +108,8 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		executor = t.repeated
 	case lookup:
 		executor = t.lookup
+	case lookupOnce:
+		executor = t.lookupOnce
 	case probe:
 		executor = t.probe
 	}
