@@ -21,11 +21,12 @@ type API interface {
 	Get(ctx context.Context, id string) (Key, error)
 	List(ctx context.Context, p ListParams) (Page[Key], error)
 	// Update changes the members that p names (RFC 7396). ErrPrecondition,
-	// ErrPreconditionRequired, ErrRevoked.
-	Update(ctx context.Context, id string, p UpdateParams) (Key, error)
+	// ErrPreconditionRequired, ErrRevoked, ErrReplaced (all but narrowing a key
+	// that has a successor).
+	Update(ctx context.Context, id string, p UpdateParams) (Updated, error)
 	// Disable pauses a key; ErrRevoked.
 	Disable(ctx context.Context, id string, p DisableParams) (Result, error)
-	// Enable ends a pause; ErrRevoked, ErrExpired.
+	// Enable ends a pause; ErrRevoked, ErrExpired, ErrReplaced.
 	Enable(ctx context.Context, id string, p ActionParams) (Result, error)
 	// Revoke ends a key for good; its record stays.
 	Revoke(ctx context.Context, id string, p RevokeParams) (Result, error)
@@ -33,6 +34,12 @@ type API interface {
 	Delete(ctx context.Context, id string) error
 	// RevokeTokens ends outstanding tokens and keeps the key. ErrRevoked.
 	RevokeTokens(ctx context.Context, id string, p ActionParams) (Result, error)
+	// Rotate gives the key, or a successor, a new credential. ErrRotationPending,
+	// ErrReplaced, ErrRevoked, ErrExpired, ErrPublicKeyInUse.
+	Rotate(ctx context.Context, id string, p RotateParams) (Rotation, error)
+	// CompleteRotation ends the credential before a rotation now; the id is that of
+	// either key. The answer shows the key whose credential ended.
+	CompleteRotation(ctx context.Context, id string, p ActionParams) (Result, error)
 	// PublicKeys lists the registered public keys, oldest first.
 	PublicKeys(ctx context.Context, id string) ([]PublicKey, error)
 	// AddPublicKey registers one more. ErrPublicKeyInUse, ErrRevoked.
@@ -96,6 +103,8 @@ type UpdateParams struct {
 	Token       *TokenParams        `json:"token,omitempty"`
 	ExpiresAt   Nullable[time.Time] `json:"expires_at,omitzero" doc:"null: never"`
 
+	DryRun bool `json:"dry_run,omitempty" doc:"answer what it would do and change nothing"`
+
 	// IfMatch is the revision the caller has seen; 0: none was given.
 	IfMatch int64 `json:"-"`
 }
@@ -127,12 +136,15 @@ func (n *Nullable[T]) UnmarshalJSON(b []byte) error {
 
 // ActionParams are for actions without a body of their own.
 type ActionParams struct {
+	DryRun bool `json:"dry_run,omitempty" doc:"answer what it would do and change nothing"`
+
 	IdempotencyKey string `json:"-"`
 }
 
 // DisableParams say how long.
 type DisableParams struct {
-	Until *time.Time `json:"until,omitempty" doc:"enable again by itself at this moment; absent: until somebody does"`
+	Until  *time.Time `json:"until,omitempty" doc:"enable again by itself at this moment; absent: until somebody does"`
+	DryRun bool       `json:"dry_run,omitempty" doc:"answer what it would do and change nothing"`
 
 	IdempotencyKey string `json:"-"`
 }
@@ -141,6 +153,7 @@ type DisableParams struct {
 type RevokeParams struct {
 	Reason      RevocationReason `json:"reason,omitempty" enum:"key_compromise,superseded,cessation_of_operation,privilege_withdrawn,unspecified" doc:"default unspecified"`
 	Description string           `json:"description,omitempty" maxLength:"500"`
+	DryRun      bool             `json:"dry_run,omitempty" doc:"answer what it would do and change nothing"`
 
 	IdempotencyKey string `json:"-"`
 }
@@ -154,9 +167,33 @@ type PublicKeyParams struct {
 // Result is the key after an action. Pending: accepted and counting, Hydra
 // follows as soon as it can.
 type Result struct {
-	Key          Key         `json:"key"`
-	AccessEndsAt *AccessEnds `json:"access_ends_at,omitempty"`
-	Pending      bool        `json:"pending,omitempty"`
+	Key Key `json:"key"`
+	Impact
+	Pending bool `json:"pending,omitempty"`
+}
+
+// Impact is whom a change concerns: what it does, or with dry_run would do, to
+// the tokens that are out there and to the other keys of the rotation chain.
+// When the key was last used stands in the key.
+type Impact struct {
+	AccessEndsAt *AccessEnds `json:"access_ends_at,omitempty" doc:"when the last token that it ends stops working; absent: it ends none"`
+	Others       []Other     `json:"others" doc:"the other keys of the rotation chain that are active or disabled, newest first, at most 20: they go on"`
+	DryRun       bool        `json:"dry_run,omitempty" doc:"nothing was changed"`
+}
+
+// Other is another key of a rotation chain.
+type Other struct {
+	ID     string     `json:"id"`
+	Name   string     `json:"name"`
+	Status Status     `json:"status" enum:"active,disabled"`
+	EndsAt *time.Time `json:"ends_at" doc:"when it ends by the clock; null: never"`
+}
+
+// Updated is the key after a PATCH; with what the PATCH ends, if anything, or
+// with dry_run would end.
+type Updated struct {
+	Key
+	Impact *Impact `json:"impact,omitempty"`
 }
 
 // AccessEnds is when the last outstanding token stops working, for each way of

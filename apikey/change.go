@@ -13,21 +13,36 @@ type intent struct {
 	action Action
 	id     string
 	order  Order
-	secret Secret  // for create
+	secret Secret  // for create and rotation
+	proof  *Proof  // for rotation: is filled in
 	replay *Replay // nil without an Idempotency-Key
+	others []Other // nil: to be looked up
 	actor  Caller
 	// caughtUp: what the clock did to the key was looked after.
 	caughtUp bool
 	// plan makes the new definition of the old one; unchanged: there is nothing
 	// to do. It must set everything but Revision and UpdatedAt.
 	plan func(r Record, found bool, now time.Time) (target Definition, unchanged bool, err error)
+	// successor is what plan last made beside its target; nil: no plan does.
+	successor func() *Definition
 }
 
 // outcome is how a change came out.
 type outcome struct {
 	record    Record
+	successor *Record // of a rotation that made one
+	rotation  Rotation
+	others    []Other // nil: not looked up
 	unchanged bool
 	pending   bool
+}
+
+// shown is the key that the answer is about.
+func (o outcome) shown() Record {
+	if o.successor != nil {
+		return *o.successor
+	}
+	return o.record
 }
 
 // change runs an intent from T1 to T2. A caller that goes away does not stop it
@@ -63,7 +78,7 @@ func (s *Service) change(ctx context.Context, in intent) (outcome, error) {
 	}
 	work, cancel := s.working(ctx, since)
 	defer cancel()
-	return s.carry(work, carriage{change: begun.Change, before: begun.Record, secret: in.secret})
+	return s.carry(work, carriage{change: begun.Change, before: begun.Record, secret: in.secret, proof: in.proof, others: in.others})
 }
 
 // working is the time for a change's calls. It is counted from before the lease
@@ -108,16 +123,20 @@ func (s *Service) planOf(in intent) Plan {
 		if err != nil {
 			return Planned{}, err
 		}
-		if in.action == ActionConverge || in.action == ActionRevokeTokens {
+		if in.action.keepsDefinition() {
 			return Planned{Target: r.Definition, Unchanged: unchanged}, nil
 		}
 		if unchanged {
-			answer, err := s.answer(in.action, r)
+			answer, err := s.answer(carriage{change: Change{Action: in.action}, before: r}, r, in.others)
 			return Planned{Unchanged: true, Answer: answer}, err
 		}
 		target.Revision = r.Revision + 1
 		target.UpdatedAt = now
-		return Planned{Target: target}, nil
+		out := Planned{Target: target}
+		if in.successor != nil {
+			out.Successor = in.successor()
+		}
+		return out, nil
 	}
 }
 
@@ -172,7 +191,9 @@ type carriage struct {
 	change     Change
 	before     Record
 	secret     Secret
-	recovering bool // an earlier attempt may have reached Hydra
+	proof      *Proof  // of a rotation; nil in recovery
+	others     []Other // nil: to be looked up
+	recovering bool    // an earlier attempt may have reached Hydra
 }
 
 // carry calls Hydra and finishes, or undoes, a begun change.
@@ -184,6 +205,9 @@ func (s *Service) carry(ctx context.Context, c carriage) (outcome, error) {
 	}
 	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrDrifted) {
 		up, err = s.drifted(c, up)
+	}
+	if err == nil && c.proof != nil {
+		err = s.prove(ctx, c)
 	}
 	if err != nil {
 		return s.fall(ctx, c, err)
@@ -206,7 +230,7 @@ func (s *Service) apply(ctx context.Context, c carriage, at time.Time) (Upkeep, 
 		up.DueAt = nextDue(ch.Target, up, at)
 	}
 	switch ch.Action {
-	case ActionDelete:
+	case ActionDelete, ActionExpiring:
 		return up, nil
 	case ActionRevoke:
 		return up, s.clients.Delete(ctx, ch.KeyID)
@@ -215,6 +239,10 @@ func (s *Service) apply(ctx context.Context, c carriage, at time.Time) (Upkeep, 
 	case ActionCreate:
 		err := s.createClient(ctx, w) // before up is read: it may call w.Late
 		return up, err
+	case ActionRotate:
+		if ch.Successor != nil { // the old client is written after T2, when it is sure
+			return up, s.createClient(ctx, s.writeSuccessor(c, at))
+		}
 	}
 	if err := s.clients.Put(ctx, w); err != nil {
 		return up, err
@@ -222,10 +250,13 @@ func (s *Service) apply(ctx context.Context, c carriage, at time.Time) (Upkeep, 
 	return up, s.sweep(ctx, c, up)
 }
 
-// sweep ends the outstanding tokens of a key that this change closes, or that
-// was closed a moment ago: a token request in flight outlives the first sweep.
+// sweep ends the outstanding tokens of a key that this change closes, or whose
+// credential it ends, and once more a moment later: a token request in flight
+// outlives the first sweep.
 func (s *Service) sweep(ctx context.Context, c carriage, up Upkeep) error {
-	if up.Open || !closes(c.before, c.change) && c.before.SweepAt.IsZero() {
+	first := rotatesAtOnce(c.before, c.change) || !up.Open && closes(c.before, c.change)
+	again := !c.before.SweepAt.IsZero() && (!up.Open || c.before.Open && up.SweepAt.IsZero())
+	if !first && !again {
 		return nil
 	}
 	return s.clients.RevokeTokens(ctx, c.change.KeyID)
@@ -260,19 +291,29 @@ func (s *Service) createClient(ctx context.Context, w ClientWrite) error {
 // upkeepAfter is the upkeep once the change is applied at at.
 func upkeepAfter(before Record, ch Change, at time.Time) Upkeep {
 	up := before.Upkeep
-	if ch.Action == ActionRevokeTokens || ch.Action == ActionDelete {
-		return up // the client is not written
-	}
 	target := ch.Target
+	switch { // the client is not written
+	case ch.Action == ActionRevokeTokens || ch.Action == ActionDelete:
+		return up
+	case ch.Action == ActionExpiring:
+		up.ToldUntil, _ = before.untold(at)
+		up.DueAt = nextDue(target, up, at)
+		return up
+	case ch.Successor != nil:
+		up.DueAt = at // it is, as soon as this is recorded
+		return up
+	}
 	// Recovery does not open what an accepted change waits to close.
 	up.Open = target.OpenAt(at) && !narrowedBeside(before, ch.Op)
 	up.Op, up.Drifted = ch.Op, false
 	switch {
 	case ch.Action == ActionRevoke:
 		up = Upkeep{Op: ch.Op, TokensEndBy: up.TokensEndBy}
-	case up.Open:
+	case rotatesAtOnce(before, ch):
+		up.SweepAt = at.Add(sweepAfter)
+	case up.Open && !before.Open: // tokens from now on are wanted
 		up.SweepAt = time.Time{}
-	case closes(before, ch):
+	case !up.Open && closes(before, ch):
 		up.SweepAt = at.Add(sweepAfter)
 	case !at.Before(up.SweepAt):
 		up.SweepAt = time.Time{} // this change is the second sweep
@@ -283,6 +324,13 @@ func upkeepAfter(before Record, ch Change, at time.Time) Upkeep {
 		up.ConfirmAt = at.Add(confirmAfter)
 	case !at.Before(up.ConfirmAt):
 		up.ConfirmAt = time.Time{} // this change writes the client anew
+	}
+	up.ToldUntil = toldAfter(before, ch, at)
+	switch {
+	case ch.Action == ActionLoseCredential:
+		up.Unclaimed = ch.Op
+	case ch.Action == ActionRotate:
+		up.Unclaimed = ""
 	}
 	if before.ID != "" && before.Token != target.Token {
 		up.TokensEndBy = later(up.TokensEndBy, at.Add(time.Duration(before.Token.Lifetime)))
@@ -316,6 +364,7 @@ func nextDue(d Definition, up Upkeep, at time.Time) time.Time {
 	}
 	consider(up.SweepAt)
 	consider(up.ConfirmAt)
+	consider(nextNotice(d, up.ToldUntil))
 	if d.DisabledUntil != nil {
 		consider(*d.DisabledUntil)
 	}

@@ -49,8 +49,11 @@ func overdue(r Record, now time.Time) bool {
 // dueAction is what the clock has done to a key since its last change, as the
 // event will name it.
 func dueAction(r Record, now time.Time) Action {
+	at, days := r.untold(now)
 	switch {
-	case r.Open && (ended(r.ExpiresAt, now) || ended(r.EndsAt, now)):
+	case !at.IsZero() && days > 0:
+		return ActionExpiring
+	case !at.IsZero(), r.Open && ended(r.end(), now):
 		return ActionExpire
 	case ended(r.DisabledUntil, now):
 		return ActionEnable

@@ -27,6 +27,8 @@ const (
 	ErrLastCredential       ErrorKind = "last_credential"        // 409: removing the last public key
 	ErrPublicKeyInUse       ErrorKind = "public_key_in_use"      // 409: the same public key on a second key
 	ErrDrifted              ErrorKind = "drifted"                // 409: Hydra no longer has the client
+	ErrReplaced             ErrorKind = "replaced"               // 409: the key has a successor, which is the one to change
+	ErrRotationPending      ErrorKind = "rotation_pending"       // 409: the rotation before is not over yet
 	ErrIdempotencyRunning   ErrorKind = "idempotency_running"    // 409: the first request is still running
 	ErrReplayExpired        ErrorKind = "replay_expired"         // 409: the secret can no longer be repeated
 	ErrIdempotencyMismatch  ErrorKind = "idempotency_mismatch"   // 422: same Idempotency-Key, another request

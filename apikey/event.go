@@ -17,6 +17,17 @@ const (
 	ActionAddPublicKey    Action = "public_key.added"
 	ActionRemovePublicKey Action = "public_key.removed"
 	ActionExpirePublicKey Action = "public_key.expired"
+	// ActionRotate changes the credential; of a successor key.created tells as well.
+	ActionRotate Action = "key.rotated"
+	// ActionCompleteRotation ends a replaced key before its deadline.
+	ActionCompleteRotation Action = "rotation.completed"
+	// ActionRetirePublicKeys ends replaced public keys before their deadline.
+	ActionRetirePublicKeys Action = "public_key.retired"
+	// ActionLoseCredential: a rotation in place took effect that was not answered
+	// and had been given up; the secret before it no longer works.
+	ActionLoseCredential Action = "key.credential_unknown"
+	// ActionExpiring tells that a key's end is near; the key stays as it is.
+	ActionExpiring Action = "key.expiring"
 	// ActionConverge writes no event: the definition stays as it is and Hydra
 	// is brought in line with it (second token sweep, looking up a lost answer).
 	ActionConverge Action = "key.converged"
@@ -24,7 +35,15 @@ const (
 
 // Narrows reports whether the action ends or pauses a key, so that it counts
 // from the moment it is accepted and waits in line instead of failing.
-func (a Action) Narrows() bool { return a == ActionDisable || a == ActionRevoke }
+func (a Action) Narrows() bool {
+	return a == ActionDisable || a == ActionRevoke || a == ActionCompleteRotation
+}
+
+// keepsDefinition reports whether the action leaves the definition, and so the
+// revision, as it is.
+func (a Action) keepsDefinition() bool {
+	return a == ActionConverge || a == ActionRevokeTokens || a == ActionExpiring
+}
 
 // Event is one line of the audit: who did what to which key, and what changed.
 // It is written in the transaction that applies the change and never altered;

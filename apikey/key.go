@@ -65,6 +65,10 @@ const (
 	FlagUnconfirmed  Flag = "unconfirmed"   // Hydra's answer to the last change was lost; it is being looked up
 	FlagNoCredential Flag = "no_credential" // every public key has ended
 	FlagDrifted      Flag = "drifted"       // Hydra no longer has the client
+	FlagRotating     Flag = "rotating"      // a credential and the one before it are both valid
+	// FlagCredentialUnknown: a rotation in place was done and nobody was told
+	// the new secret; repeat it with its Idempotency-Key, or rotate again.
+	FlagCredentialUnknown Flag = "credential_unknown"
 )
 
 // expiringWithin is how long before its end a key carries [FlagExpiring].
@@ -100,6 +104,8 @@ type PublicKey struct {
 	JWK       JWK        `json:"jwk" doc:"the public key (RFC 7517)"`
 	CreatedAt time.Time  `json:"created_at"`
 	ExpiresAt *time.Time `json:"expires_at" doc:"null: lives as long as the key"`
+	// ReplacedAt is when a rotation put another beside it; nil: not replaced.
+	ReplacedAt *time.Time `json:"replaced_at,omitempty" doc:"when a rotation replaced it; it works until expires_at"`
 }
 
 // live reports whether the public key may still authenticate at now.
@@ -173,9 +179,10 @@ func ended(at *time.Time, now time.Time) bool { return at != nil && !now.Before(
 // Key is a definition as callers see it, with what is derived from it.
 type Key struct {
 	Definition
-	Status     Status     `json:"status" enum:"active,disabled,expired,revoked"`
-	Flags      []Flag     `json:"flags"`
-	LastUsedAt *time.Time `json:"last_used_at" doc:"null: not known to have been used"`
+	Status         Status     `json:"status" enum:"active,disabled,expired,revoked"`
+	Flags          []Flag     `json:"flags"`
+	PreviousEndsAt *time.Time `json:"previous_ends_at" doc:"the end of the credential before this one; null: none is left"`
+	LastUsedAt     *time.Time `json:"last_used_at" doc:"null: not known to have been used"`
 }
 
 // Record is one key as the ledger keeps it: the definition, the upkeep beside
@@ -185,6 +192,15 @@ type Record struct {
 	Upkeep
 	// Pending are the changes begun or queued for this key, oldest first.
 	Pending []PendingChange
+	// Predecessor is the key that this one replaces; nil: there is none, or its
+	// record is gone.
+	Predecessor *Predecessor
+}
+
+// Predecessor is what a successor must know of the key before it.
+type Predecessor struct {
+	EndsAt  time.Time // the earlier of ends_at and expires_at; zero: never
+	Revoked bool
 }
 
 // Upkeep is what lets Hydra follow a definition in time. Zero times mean
@@ -194,7 +210,9 @@ type Upkeep struct {
 	Open        bool      // the projection in Hydra lets it issue tokens
 	Drifted     bool      // Hydra no longer has the client
 	SweepAt     time.Time // end tokens once more: a request in flight outlives the first sweep
-	ConfirmAt   time.Time // read the client back: an answer was lost
+	ConfirmAt   time.Time // write the client again: an answer was lost
+	ToldUntil   time.Time // what the clock has done up to this moment is in the audit
+	Unclaimed   string    // the rotation in place whose secret nobody was told; "": none
 	TokensEndBy time.Time // no token issued under earlier settings lives past this
 	DueAt       time.Time // the next moment converge has something to do; zero: never
 }
@@ -246,5 +264,8 @@ func (r Record) Key(now time.Time) Key {
 	add(!r.ConfirmAt.IsZero(), FlagUnconfirmed)
 	add(k.Status != StatusRevoked && !r.AuthMethod.HasSecret() && len(r.LivePublicKeys(now)) == 0, FlagNoCredential)
 	add(r.Drifted && k.Status != StatusRevoked, FlagDrifted)
+	k.PreviousEndsAt = r.previousEndsAt(now)
+	add(k.PreviousEndsAt != nil || r.replaced(now), FlagRotating)
+	add(r.Unclaimed != "" && k.Status != StatusRevoked, FlagCredentialUnknown)
 	return k
 }

@@ -1,6 +1,7 @@
 package apikey
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,14 +10,14 @@ import (
 
 // Disable implements [API].
 func (s *Service) Disable(ctx context.Context, id string, p DisableParams) (Result, error) {
-	return s.act(ctx, ActionDisable, id, p, p.IdempotencyKey, func(v *validation, now time.Time) Order {
+	return s.act(ctx, ActionDisable, id, asked{body: p, header: p.IdempotencyKey, dryRun: p.DryRun}, func(v *validation, now time.Time) Order {
 		return Order{Until: v.future("#/until", p.Until, now)}
 	})
 }
 
 // Enable implements [API].
 func (s *Service) Enable(ctx context.Context, id string, p ActionParams) (Result, error) {
-	return s.act(ctx, ActionEnable, id, p, p.IdempotencyKey, nil)
+	return s.act(ctx, ActionEnable, id, asked{body: p, header: p.IdempotencyKey, dryRun: p.DryRun}, nil)
 }
 
 // Revoke implements [API].
@@ -24,7 +25,7 @@ func (s *Service) Revoke(ctx context.Context, id string, p RevokeParams) (Result
 	if p.Reason == "" {
 		p.Reason = Unspecified
 	}
-	return s.act(ctx, ActionRevoke, id, p, p.IdempotencyKey, func(v *validation, _ time.Time) Order {
+	return s.act(ctx, ActionRevoke, id, asked{body: p, header: p.IdempotencyKey, dryRun: p.DryRun}, func(v *validation, _ time.Time) Order {
 		oneOf(v, "#/reason", p.Reason, KeyCompromise, Superseded, CessationOfOperation, PrivilegeWithdrawn, Unspecified)
 		return Order{Reason: p.Reason, Description: v.text("#/description", p.Description, 0, maxDescription, "\n")}
 	})
@@ -32,22 +33,38 @@ func (s *Service) Revoke(ctx context.Context, id string, p RevokeParams) (Result
 
 // RevokeTokens implements [API].
 func (s *Service) RevokeTokens(ctx context.Context, id string, p ActionParams) (Result, error) {
-	return s.act(ctx, ActionRevokeTokens, id, p, p.IdempotencyKey, nil)
+	return s.act(ctx, ActionRevokeTokens, id, asked{body: p, header: p.IdempotencyKey, dryRun: p.DryRun}, nil)
+}
+
+// asked is how an action was asked for.
+type asked struct {
+	body   any
+	header string // Idempotency-Key
+	dryRun bool
+	id     string // of the key in the request, if it may be another than the one acted on
 }
 
 // act runs one of the actions that answer with a [Result].
-func (s *Service) act(ctx context.Context, a Action, id string, body any, header string, order func(*validation, time.Time) Order) (Result, error) {
+func (s *Service) act(ctx context.Context, a Action, id string, how asked, order func(*validation, time.Time) Order) (Result, error) {
 	c, err := s.allow(ctx, KeysWrite)
 	if err != nil {
 		return Result{}, err
 	}
-	if _, err := s.record(ctx, c, id); err != nil {
+	r, err := s.record(ctx, c, id)
+	if err != nil {
 		return Result{}, err
 	}
-	q := request{caller: c, name: string(a), id: id, body: body, header: header}
+	others, err := s.others(ctx, c, r.Definition)
+	if err != nil {
+		return Result{}, err
+	}
+	q := request{caller: c, name: string(a), id: cmp.Or(how.id, id), body: how.body, header: how.header}
+	if how.dryRun { // nothing is kept of it
+		q.header = ""
+	}
 	return once(ctx, s, q, s.repeatResult, func(replay *Replay) (Result, error) {
 		v := &validation{}
-		v.idempotencyKey(header)
+		v.idempotencyKey(how.header)
 		var o Order
 		if order != nil {
 			o = order(v, s.now())
@@ -55,15 +72,34 @@ func (s *Service) act(ctx context.Context, a Action, id string, body any, header
 		if err := v.err(); err != nil {
 			return Result{}, err
 		}
+		if how.dryRun {
+			return s.preview(a, o, c, r, others)
+		}
 		if replay != nil {
 			replay.KeyID = id
 		}
-		out, err := s.change(ctx, intent{action: a, id: id, order: o, replay: replay, actor: c, plan: planFor(a, o, c)})
+		out, err := s.change(ctx, intent{action: a, id: id, order: o, replay: replay, others: others, actor: c, plan: planFor(a, o, c)})
 		if err != nil {
 			return Result{}, err
 		}
-		return s.result(a, out.record, out.pending), nil
+		return s.result(a, out.record, out.pending, others), nil
 	})
+}
+
+// preview answers what an action would do to the key as it is now.
+func (s *Service) preview(a Action, o Order, c Caller, r Record, others []Other) (Result, error) {
+	now := s.now()
+	target, unchanged, err := planFor(a, o, c)(r, true, now)
+	if err != nil {
+		return Result{}, err
+	}
+	after := r
+	if !unchanged {
+		after = Record{Definition: target, Upkeep: upkeepAfter(r, Change{Action: a, Target: target, At: now}, now)}
+	}
+	res := s.result(a, after, false, others)
+	res.Key, res.DryRun = r.Key(now), true
+	return res, nil
 }
 
 // planFor is what an action makes of a key. It is a function of what a queued
@@ -71,7 +107,8 @@ func (s *Service) act(ctx context.Context, a Action, id string, body any, header
 func planFor(a Action, o Order, c Caller) func(Record, bool, time.Time) (Definition, bool, error) {
 	return func(r Record, found bool, now time.Time) (d Definition, unchanged bool, err error) {
 		d = r.Definition
-		if a == ActionRevoke && found && visible(c, d) && d.RevokedAt != nil {
+		over := d.RevokedAt != nil || a == ActionCompleteRotation && (d.ReplacedBy == nil || ended(d.end(), now))
+		if (a == ActionRevoke || a == ActionCompleteRotation) && found && visible(c, d) && over {
 			return d, true, nil
 		}
 		if err := standing(c, r, found); err != nil {
@@ -87,23 +124,28 @@ func planFor(a Action, o Order, c Caller) func(Record, bool, time.Time) (Definit
 			}
 			d.DisabledUntil = o.Until
 		case ActionEnable:
-			if ended(d.ExpiresAt, now) || ended(d.EndsAt, now) {
+			if d.ReplacedBy != nil && ended(d.EndsAt, now) {
+				return d, false, replacedBy(d)
+			}
+			if ended(d.end(), now) {
 				return d, false, fail(ErrExpired, "the key has expired; set a later expires_at instead")
 			}
 			unchanged = d.DisabledAt == nil
 			d.DisabledAt, d.DisabledUntil = nil, nil
 		case ActionRevoke:
 			d.RevokedAt, d.RevocationReason, d.RevocationDescription = &now, o.Reason, o.Description
+		case ActionCompleteRotation:
+			d.EndsAt = &now
 		}
 		return d, unchanged, nil
 	}
 }
 
 // result shows the key after an action, and when access ends.
-func (s *Service) result(a Action, r Record, pending bool) Result {
+func (s *Service) result(a Action, r Record, pending bool, others []Other) Result {
 	now := s.now()
-	res := Result{Key: r.Key(now), Pending: pending}
-	if a == ActionEnable {
+	res := Result{Key: r.Key(now), Impact: Impact{Others: others}, Pending: pending}
+	if a == ActionEnable || a == ActionCompleteRotation && r.ReplacedBy == nil {
 		return res
 	}
 	res.AccessEndsAt = &AccessEnds{}
@@ -111,6 +153,9 @@ func (s *Service) result(a Action, r Record, pending bool) Result {
 		return res
 	}
 	introspected := later(now, r.SweepAt)
+	if a == ActionRetirePublicKeys { // Hydra does not tell tokens of one client apart
+		introspected = now.Add(time.Duration(r.Token.Lifetime))
+	}
 	offline := introspected
 	if r.Token.Format == JWT {
 		offline = later(offline, now.Add(time.Duration(r.Token.Lifetime)))
@@ -124,11 +169,12 @@ func (s *Service) result(a Action, r Record, pending bool) Result {
 // pending again.
 func (s *Service) repeatResult(ctx context.Context, q request, r Replay) (Result, error) {
 	if r.Answer == nil {
-		rec, err := s.record(ctx, q.caller, q.id)
+		rec, err := s.record(ctx, q.caller, r.KeyID)
 		if err != nil {
 			return Result{}, err
 		}
-		return s.result(r.Action, rec, true), nil
+		others, err := s.others(ctx, q.caller, rec.Definition)
+		return s.result(r.Action, rec, true, others), err
 	}
 	var res Result
 	if err := json.Unmarshal(r.Answer, &res); err != nil {

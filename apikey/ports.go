@@ -26,16 +26,19 @@ type Order struct {
 // when the new definition is stored (T2). At most one change of a key is begun
 // at a time; that row is the key's lock.
 type Change struct {
-	Op      string // unique id of the change, also written into the client in Hydra
-	KeyID   string
-	Action  Action
-	State   ChangeState
-	Order   Order
-	Target  Definition // what the definition becomes; Target.Revision is the new revision
-	At      time.Time  // the moment the target was planned for
-	Actor   Caller     // principal, address, user agent, request id
-	Attempt int        // how often recovery took it
-	Replay  *Replay    // the Idempotency-Key it was asked with, if any
+	Op     string // unique id of the change, also written into the client in Hydra
+	KeyID  string
+	Action Action
+	State  ChangeState
+	Order  Order
+	Target Definition // what the definition becomes; Target.Revision is the new revision
+	// Successor is the key that a rotation makes beside it; nil: none. It exists
+	// from T2 on.
+	Successor *Definition
+	At        time.Time // the moment the target was planned for
+	Actor     Caller    // principal, address, user agent, request id
+	Attempt   int       // how often recovery took it
+	Replay    *Replay   // the Idempotency-Key it was asked with, if any
 }
 
 // Replay is what is stored of a request with an Idempotency-Key: enough to give
@@ -46,7 +49,7 @@ type Replay struct {
 	Salt      []byte // random, for deriving the secret again; erased with the row
 	ServerKey string // which server secret was used
 	Op        string // the change that runs or ran
-	KeyID     string
+	KeyID     string // the key that the request is for; of a create or a rotation, the one it makes
 	Answer    []byte // JSON without the secret; nil until answered
 	State     ChangeState
 	Action    Action
@@ -60,7 +63,8 @@ type Plan func(r Record, found bool) (Planned, error)
 
 // Planned is a plan's result.
 type Planned struct {
-	Target Definition
+	Target    Definition
+	Successor *Definition // see [Change]
 	// Unchanged: there is nothing to do (disable of a disabled key). No change
 	// is stored; the replay, if any, is stored with Answer.
 	Unchanged bool
@@ -95,6 +99,15 @@ type Finish struct {
 	Event   *Event // nil: none. ID and chain are set by the ledger
 	Answer  []byte // kept for the change's replay, if it has one
 	Delete  bool   // remove the key's row instead of writing it; events stay
+	// Successor is the key that comes to be in the same transaction; nil: none.
+	Successor *Born
+}
+
+// Born is a new key beside the one that a change is of. Its event follows.
+type Born struct {
+	Target Definition
+	Upkeep Upkeep
+	Event  Event
 }
 
 // Ledger is the SQL database that holds the definitions. Every method takes a
@@ -118,7 +131,8 @@ type Ledger interface {
 	Keys(ctx context.Context, q Query) (records []Record, count int, err error)
 
 	// Begin is T1. ErrBusy when another change holds the key (unless b.Wait),
-	// ErrPublicKeyInUse when a public key of the target belongs to another key,
+	// ErrPublicKeyInUse when a public key of the target, or of the successor,
+	// belongs to another key,
 	// ErrIdempotencyRunning when b.Change.Replay's hash is already stored and not
 	// that of an abandoned change, or whatever the plan returned.
 	Begin(ctx context.Context, b Begin) (Begun, error)
@@ -152,6 +166,9 @@ type Ledger interface {
 
 	// Replay reads what is stored under the hash. ErrNotFound.
 	Replay(ctx context.Context, hash []byte) (Replay, error)
+	// Claim notes that the secret of the rotation op has been told, so that it
+	// is no longer unclaimed. ErrBusy while a change of the key is begun.
+	Claim(ctx context.Context, id, op string) error
 	// Events reads the audit.
 	Events(ctx context.Context, q EventQuery) ([]Event, error)
 	// Prune erases replays (with their salts) and finished changes older than

@@ -32,6 +32,9 @@ func (s *Service) AddPublicKey(ctx context.Context, id string, p PublicKeyParams
 				if err := standing(c, r, found); err != nil {
 					return r.Definition, false, err
 				}
+				if r.ReplacedBy != nil {
+					return r.Definition, false, replacedBy(r.Definition)
+				}
 				return withPublicKey(r.Definition, p, now)
 			}})
 		if err != nil {
@@ -45,7 +48,7 @@ func withPublicKey(d Definition, p PublicKeyParams, now time.Time) (Definition, 
 	v := &validation{}
 	v.idempotencyKey(p.IdempotencyKey)
 	if d.AuthMethod != PrivateKeyJWT {
-		v.add("#/jwk", "not_allowed", "this key authenticates with a client secret; public keys go with private_key_jwt only", "make a new key with auth_method private_key_jwt")
+		v.add("#/jwk", "not_allowed", "this key authenticates with a client secret; public keys go with private_key_jwt only", "rotate it with auth_method private_key_jwt")
 		return d, false, v.err()
 	}
 	have := d.LivePublicKeys(now)

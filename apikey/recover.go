@@ -147,7 +147,7 @@ func (s *Service) resume(ctx context.Context, ch Change) error {
 	}
 	work, cancel := s.working(ctx, since)
 	defer cancel()
-	if ch.Action == ActionCreate {
+	if ch.makesClient() {
 		return s.resumeCreate(work, ch)
 	}
 	r, err := s.ledger.Key(work, ch.KeyID, View{})
@@ -156,20 +156,46 @@ func (s *Service) resume(ctx context.Context, ch Change) error {
 		return err
 	}
 	s.log.WarnContext(ctx, "interrupted change taken up", "key", ch.KeyID, "action", ch.Action, "change", ch.Op, "attempt", ch.Attempt)
-	_, err = s.carry(work, carriage{change: ch, before: r, recovering: true})
+	c := carriage{change: ch, before: r, recovering: true}
+	if ch.Action == ActionRotate && ch.Target.AuthMethod.HasSecret() {
+		return s.resumeRotation(work, c)
+	}
+	_, err = s.carry(work, c)
 	return err
 }
 
-// resumeCreate undoes a create and gives it up.
-func (s *Service) resumeCreate(ctx context.Context, ch Change) error {
-	err1 := s.undoCreate(ctx, ch)
+// resumeRotation brings a rotation in place to its end whose secret is lost: if
+// Hydra took it, the secret before it no longer works, and nobody was told the
+// new one but who repeats the request with its Idempotency-Key.
+func (s *Service) resumeRotation(ctx context.Context, c carriage) error {
+	at := s.now()
+	state, err := s.clients.State(ctx, c.change.KeyID)
+	landed := err == nil && state.Op == c.change.Op
+	if errors.Is(err, ErrNotFound) {
+		err = nil
+	}
+	if err != nil || !landed {
+		return s.giveUp(ctx, c.change, err)
+	}
+	up := upkeepAfter(c.before, c.change, at)
+	up.Unclaimed = c.change.Op
+	if err := s.sweep(ctx, c, up); err != nil {
+		return s.giveUp(ctx, c.change, err)
+	}
+	_, err = s.finish(ctx, c, up, at)
+	return err
+}
+
+// giveUp ends an attempt: for good, with a second look later, or, after an
+// error, so that the next one comes soon.
+func (s *Service) giveUp(ctx context.Context, ch Change, err1 error) error {
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
 	defer cancel()
 	var err2 error
 	if err1 != nil {
 		err2 = s.ledger.Release(end, ch.Op, ch.Attempt, time.Second)
 	} else {
-		s.log.WarnContext(ctx, "interrupted create undone", "key", ch.KeyID, "change", ch.Op)
+		s.log.WarnContext(ctx, "interrupted change given up", "key", ch.KeyID, "action", ch.Action, "change", ch.Op)
 		err2 = s.ledger.Abandon(end, ch.Op, ch.Attempt, s.now().Add(confirmAfter))
 	}
 	if err2 != nil {
@@ -178,9 +204,16 @@ func (s *Service) resumeCreate(ctx context.Context, ch Change) error {
 	return errors.Join(err1, err2)
 }
 
+// resumeCreate undoes a create, or a rotation that makes a successor, and gives
+// it up.
+func (s *Service) resumeCreate(ctx context.Context, ch Change) error {
+	return s.giveUp(ctx, ch, s.undoCreate(ctx, ch))
+}
+
 // undoCreate removes the client that this very change made, and no other.
 func (s *Service) undoCreate(ctx context.Context, ch Change) error {
-	state, err := s.clients.State(ctx, ch.KeyID)
+	id := ch.clientID()
+	state, err := s.clients.State(ctx, id)
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return nil
@@ -189,7 +222,7 @@ func (s *Service) undoCreate(ctx context.Context, ch Change) error {
 	case state.Ledger != s.ledger.Installation() || state.Op != ch.Op:
 		return nil
 	}
-	return s.clients.Delete(ctx, ch.KeyID)
+	return s.clients.Delete(ctx, id)
 }
 
 // promote begins a queued change whose key has become free.
@@ -224,7 +257,7 @@ func (s *Service) promote(ctx context.Context, ch Change) error {
 func (s *Service) recheck(ctx context.Context, ch Change) error {
 	work, cancel := context.WithTimeout(ctx, s.cfg.ChangeTimeout)
 	defer cancel()
-	state, err := s.clients.State(work, ch.KeyID)
+	state, err := s.clients.State(work, ch.clientID())
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return err
 	}
@@ -238,23 +271,43 @@ func (s *Service) recheck(ctx context.Context, ch Change) error {
 }
 
 func (s *Service) undoLate(ctx context.Context, ch Change) error {
-	if ch.Action == ActionCreate {
+	if ch.makesClient() {
 		return s.undoLateCreate(ctx, ch)
 	}
-	_, err := s.change(ctx, intent{action: ActionConverge, id: ch.KeyID, actor: converger,
+	in := intent{action: ActionConverge, id: ch.KeyID, actor: converger,
 		plan: func(r Record, found bool, _ time.Time) (Definition, bool, error) {
 			return r.Definition, !found || r.RevokedAt != nil, nil
-		}})
+		}}
+	if ch.Action == ActionRotate && ch.Target.AuthMethod.HasSecret() {
+		in.action, in.plan = ActionLoseCredential, s.loseCredential(ctx, ch)
+	}
+	_, err := s.change(ctx, in)
 	return err
 }
 
+// loseCredential is what becomes of a key whose secret was changed by a rotation
+// that had been given up: there is no way back, and a repetition of the request
+// with its Idempotency-Key still gets the secret.
+func (s *Service) loseCredential(ctx context.Context, ch Change) func(Record, bool, time.Time) (Definition, bool, error) {
+	return func(r Record, found bool, _ time.Time) (Definition, bool, error) {
+		d := r.Definition
+		if !found || d.RevokedAt != nil || r.Op == ch.Op {
+			return d, true, nil
+		}
+		s.log.ErrorContext(ctx, "a rotation took effect that had been given up; the key's secret is unknown", "key", ch.KeyID, "change", ch.Op)
+		d.AuthMethod, d.Secret, d.PublicKeys = ch.Target.AuthMethod, ch.Target.Secret, ch.Target.PublicKeys
+		return d, false, nil
+	}
+}
+
 // undoLateCreate removes the client of a create that was given up, holding the
-// lock of the key that never was: a retry with the same Idempotency-Key makes
-// that very key, and its client must stay.
+// lock of the key that never was, or of the one that was to be replaced: a retry
+// with the same Idempotency-Key makes that very key, and its client must stay.
 func (s *Service) undoLateCreate(ctx context.Context, ch Change) error {
+	// A create of its own, whatever ch is: recovery undoes nothing but what carries its op.
 	begun, _, err := s.begin(ctx, intent{action: ActionCreate, id: ch.KeyID, actor: converger,
 		plan: func(r Record, found bool, _ time.Time) (Definition, bool, error) {
-			return Definition{ID: ch.KeyID}, found, nil
+			return Definition{ID: ch.KeyID}, found && ch.Action == ActionCreate, nil
 		}})
 	if err != nil || begun.Unchanged {
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"reflect"
 	"slices"
 	"time"
@@ -13,19 +14,21 @@ import (
 // key is read back once more later, because a request that is still on its way
 // may arrive after a newer one.
 func (s *Service) lookUp(ctx context.Context, c carriage, up Upkeep, at time.Time, lost error) (Upkeep, error) {
-	up.ConfirmAt = at.Add(confirmAfter)
-	up.DueAt = nextDue(c.change.Target, up, at)
+	if c.change.Successor == nil { // else nothing of this key's was sent
+		up.ConfirmAt = at.Add(confirmAfter)
+		up.DueAt = nextDue(c.change.Target, up, at)
+	}
 	switch c.change.Action {
 	case ActionRevoke: // idempotent: say it again, later
 		return up, lost
 	case ActionRevokeTokens:
 		return up, lost
 	}
-	state, err := s.clients.State(ctx, c.change.KeyID)
+	state, err := s.clients.State(ctx, c.change.clientID())
 	switch {
 	case err == nil && state.Op == c.change.Op:
 		return up, s.sweep(ctx, c, up)
-	case err == nil, errors.Is(err, ErrNotFound) && c.change.Action == ActionCreate:
+	case err == nil, errors.Is(err, ErrNotFound) && c.change.makesClient():
 		return up, unavailable("Hydra did not take the change; nothing was changed", errLateArrival)
 	case errors.Is(err, ErrNotFound):
 		return up, err
@@ -104,16 +107,30 @@ func accepted(r Record, ch Change) outcome {
 func (s *Service) finish(ctx context.Context, c carriage, up Upkeep, at time.Time) (outcome, error) {
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
 	defer cancel()
-	after := Record{Definition: c.change.Target, Upkeep: up}
+	out := outcome{record: Record{Definition: c.change.Target, Upkeep: up, Predecessor: c.before.Predecessor}}
 	f := Finish{Op: c.change.Op, Attempt: c.change.Attempt, Target: c.change.Target, Upkeep: up, Delete: c.change.Action == ActionDelete}
 	if c.change.Action != ActionConverge {
-		f.Event = eventOf(c.change, c.before.Definition, at)
+		f.Event = eventOf(c.change, c.before, at)
 	}
+	if c.change.Successor != nil {
+		f.Successor = bornOf(c.change, at)
+		out.successor = &Record{Definition: f.Successor.Target, Upkeep: f.Successor.Upkeep, Predecessor: predecessorOf(c.change.Target)}
+	}
+	out.others = c.others
 	var err error
-	if f.Answer, err = s.answer(c.change.Action, after); err != nil {
-		return outcome{}, err
+	if out.others == nil {
+		out.others, err = s.concerned(end, c.change)
 	}
-	if err := s.ledger.Finish(end, f); err != nil {
+	if c.change.Action == ActionRotate {
+		out.rotation = s.rotated(c, out.shown(), out.others)
+	}
+	if err == nil {
+		f.Answer, err = s.answer(c, out.shown(), out.others)
+	}
+	if err == nil {
+		err = s.ledger.Finish(end, f)
+	}
+	if err != nil {
 		// Recovery brings it to an end; it may have done so already.
 		s.leave(c.change.Op, c.change.Attempt)
 		s.log.WarnContext(ctx, "change not recorded", "key", c.change.KeyID, "action", c.change.Action, "change", c.change.Op, "error", err)
@@ -123,21 +140,44 @@ func (s *Service) finish(ctx context.Context, c carriage, up Upkeep, at time.Tim
 		return outcome{}, &Error{Kind: ErrUnavailable, Pending: true, RetryAfter: retryAfter,
 			Detail: "the ledger did not answer; the change may still take effect", Cause: err}
 	}
-	if f.Event != nil {
-		s.log.InfoContext(ctx, "key changed", "action", c.change.Action, "key", c.change.KeyID, "owner", c.change.Target.Owner,
-			"by", c.change.Actor.Principal, "request_id", c.change.Actor.RequestID, "revision", c.change.Target.Revision)
+	s.tell(ctx, f.Event)
+	if f.Successor != nil {
+		s.tell(ctx, &f.Successor.Event)
 	}
-	return outcome{record: after}, nil
+	return out, nil
+}
+
+// tell logs an event.
+func (s *Service) tell(ctx context.Context, e *Event) {
+	if e == nil {
+		return
+	}
+	attrs := []slog.Attr{slog.String("action", string(e.Action)), slog.String("key", e.KeyID), slog.String("owner", e.Owner),
+		slog.String("by", e.Principal), slog.String("request_id", e.RequestID), slog.Int64("revision", e.Revision)}
+	said := "key changed"
+	switch e.Action {
+	case ActionExpiring:
+		said = "key expiring"
+		attrs = append(attrs, slog.Any("expires_at", e.After["expires_at"]), slog.Any("expires_in_days", e.After["expires_in_days"]))
+	case ActionExpire:
+		said = "key expired"
+	}
+	s.log.LogAttrs(ctx, slog.LevelInfo, said, attrs...)
 }
 
 // eventOf describes the change: the members that differ, before and after.
-func eventOf(ch Change, before Definition, at time.Time) *Event {
-	t := ch.Target
+func eventOf(ch Change, r Record, at time.Time) *Event {
+	t, before := ch.Target, r.Definition
 	e := &Event{At: at, Action: ch.Action, KeyID: ch.KeyID, RootID: t.RootID, Owner: t.Owner, Kind: t.Kind, Revision: t.Revision,
 		ChangeID: ch.Op, Principal: ch.Actor.Principal, Address: ch.Actor.Address, UserAgent: ch.Actor.UserAgent, RequestID: ch.Actor.RequestID,
 		Before: map[string]any{}, After: map[string]any{}}
 	if ch.Action == ActionDelete {
 		e.Before["name"], e.Before["revoked_at"] = t.Name, t.RevokedAt
+		return e
+	}
+	if ch.Action == ActionExpiring {
+		_, days := r.untold(at)
+		e.After["expires_at"], e.After["expires_in_days"] = t.ExpiresAt, days
 		return e
 	}
 	was, is := members(before), members(t)
@@ -168,15 +208,17 @@ func members(d Definition) map[string]any {
 
 // answer is what is kept of the answer to an action, for a repetition of the
 // request: never a secret.
-func (s *Service) answer(a Action, r Record) ([]byte, error) {
+func (s *Service) answer(c carriage, r Record, others []Other) ([]byte, error) {
 	var v any
-	switch a {
+	switch a := c.change.Action; a {
 	case ActionCreate:
 		v = r.Key(s.now())
 	case ActionAddPublicKey:
 		v = r.PublicKeys[len(r.PublicKeys)-1]
-	case ActionDisable, ActionEnable, ActionRevoke, ActionRevokeTokens:
-		v = s.result(a, r, false)
+	case ActionRotate:
+		v = s.rotated(c, r, others)
+	case ActionDisable, ActionEnable, ActionRevoke, ActionRevokeTokens, ActionCompleteRotation, ActionRetirePublicKeys:
+		v = s.result(a, r, false, others)
 	default:
 		return nil, nil
 	}

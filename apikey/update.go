@@ -9,35 +9,102 @@ import (
 )
 
 // Update implements [API].
-func (s *Service) Update(ctx context.Context, id string, p UpdateParams) (Key, error) {
+func (s *Service) Update(ctx context.Context, id string, p UpdateParams) (Updated, error) {
 	c, err := s.allow(ctx, KeysWrite)
 	if err != nil {
-		return Key{}, err
+		return Updated{}, err
 	}
-	if _, err := s.record(ctx, c, id); err != nil {
-		return Key{}, err
+	r, err := s.record(ctx, c, id)
+	if err != nil {
+		return Updated{}, err
 	}
 	if s.cfg.RequireIfMatch && p.IfMatch == 0 {
-		return Key{}, fail(ErrPreconditionRequired, "send If-Match with the ETag of the key you have seen")
+		return Updated{}, fail(ErrPreconditionRequired, "send If-Match with the ETag of the key you have seen")
 	}
-	out, err := s.change(ctx, intent{action: ActionUpdate, id: id, actor: c,
-		plan: func(r Record, found bool, now time.Time) (Definition, bool, error) {
-			if err := standing(c, r, found); err != nil {
-				return Definition{}, false, err
-			}
-			if p.IfMatch < 0 {
-				return Definition{}, false, fail(ErrPrecondition, "If-Match names no revision of a key; send the ETag as you got it, in its quotes")
-			}
-			if p.IfMatch != 0 && p.IfMatch != r.Revision {
-				return Definition{}, false, fail(ErrPrecondition, "the key has changed since you read it; it is now at revision "+itoa(int(r.Revision)))
-			}
-			next, err := patched(r.Definition, p, c, now)
-			return next, reflect.DeepEqual(next, r.Definition), err
-		}})
+	others, err := s.others(ctx, c, r.Definition)
 	if err != nil {
-		return Key{}, err
+		return Updated{}, err
 	}
-	return out.record.Key(s.now()), nil
+	var before Definition
+	plan := func(r Record, found bool, now time.Time) (Definition, bool, error) {
+		before = r.Definition
+		if err := mayUpdate(c, r, found, p); err != nil {
+			return Definition{}, false, err
+		}
+		next, err := patched(r.Definition, p, c, now)
+		return next, reflect.DeepEqual(next, r.Definition), err
+	}
+	if p.DryRun {
+		now := s.now()
+		next, _, err := plan(r, true, now)
+		return Updated{Key: r.Key(now), Impact: &Impact{AccessEndsAt: cutBy(before, next, now), Others: others, DryRun: true}}, err
+	}
+	out, err := s.change(ctx, intent{action: ActionUpdate, id: id, actor: c, plan: plan})
+	if err != nil {
+		return Updated{}, err
+	}
+	now := s.now()
+	res := Updated{Key: out.record.Key(now)}
+	if ends := cutBy(before, out.record.Definition, now); ends != nil {
+		res.Impact = &Impact{AccessEndsAt: ends, Others: others}
+	}
+	return res, nil
+}
+
+// mayUpdate refuses a patch of a key that is not there, has ended, or is not as
+// the caller has seen it.
+func mayUpdate(c Caller, r Record, found bool, p UpdateParams) error {
+	if err := standing(c, r, found); err != nil {
+		return err
+	}
+	switch {
+	case p.IfMatch < 0:
+		return fail(ErrPrecondition, "If-Match names no revision of a key; send the ETag as you got it, in its quotes")
+	case p.IfMatch != 0 && p.IfMatch != r.Revision:
+		return fail(ErrPrecondition, "the key has changed since you read it; it is now at revision "+itoa(int(r.Revision)))
+	case r.ReplacedBy != nil && widens(r.Definition, p):
+		return replacedBy(r.Definition)
+	}
+	return nil
+}
+
+// widens reports whether a patch does more to a replaced key than name it or
+// take from it: it is about to end, and its successor is the one to change.
+func widens(d Definition, p UpdateParams) bool {
+	added := func(to *[]string, have []string) bool {
+		return to != nil && slices.ContainsFunc(*to, func(s string) bool { return !slices.Contains(have, s) })
+	}
+	later := func() bool {
+		return p.ExpiresAt.Set && !sameTime(p.ExpiresAt.Value, d.ExpiresAt) &&
+			(p.ExpiresAt.Value == nil || d.ExpiresAt != nil && p.ExpiresAt.Value.After(*d.ExpiresAt))
+	}
+	return p.AuthMethod != nil && *p.AuthMethod != d.AuthMethod || p.Token != nil || later() ||
+		added(p.Scopes, d.Scopes) || added(p.Audiences, d.Audiences)
+}
+
+// cutBy is when the last token stops working that a patch takes something from:
+// tokens keep the scopes and audiences that they were issued with. Nil if the
+// patch takes nothing.
+func cutBy(before, after Definition, now time.Time) *AccessEnds {
+	lost := func(had, has []string) bool {
+		return slices.ContainsFunc(had, func(s string) bool { return !slices.Contains(has, s) })
+	}
+	var at time.Time
+	lifetime := time.Duration(before.Token.Lifetime)
+	end, was := after.end(), before.end()
+	switch {
+	case lost(before.Scopes, after.Scopes) || lost(before.Audiences, after.Audiences):
+		at = now.Add(lifetime)
+		return &AccessEnds{Introspected: &at, Offline: &at}
+	case end == nil || was != nil && !end.Before(*was):
+		return nil
+	}
+	at = end.Add(sweepAfter)
+	offline := at
+	if before.Token.Format == JWT {
+		offline = later(at, end.Add(lifetime))
+	}
+	return &AccessEnds{Introspected: &at, Offline: &offline}
 }
 
 // standing refuses a change of a key that is not there for the caller, or that
@@ -112,7 +179,7 @@ func switchMethod(v *validation, from, to AuthMethod) AuthMethod {
 	case from.HasSecret() && to.HasSecret():
 		return to
 	case to == PrivateKeyJWT || to.HasSecret():
-		v.add("#/auth_method", "needs_new_credential", "a change between a client secret and a public key needs a new credential", "make a new key with this auth_method and revoke this one")
+		v.add("#/auth_method", "needs_new_credential", "a change between a client secret and a public key needs a new credential", "rotate the key with this auth_method")
 	default:
 		v.add("#/auth_method", "invalid", "must be client_secret_basic or client_secret_post", "")
 	}

@@ -69,9 +69,9 @@ func fullKey(t *testing.T) apikey.Key {
 			ID: keyID, RootID: "root", Kind: apikey.KindManagement, Name: "n", Description: "d", Owner: "o", Environment: apikey.Test,
 			Labels: map[string]string{"a": "b"}, AuthMethod: apikey.PrivateKeyJWT, Scopes: []string{"s"}, Audiences: []string{"u"}, Owners: []string{"o"},
 			Token: apikey.TokenSettings{Format: apikey.JWT, Lifetime: apikey.Duration(90 * time.Minute)}, Secret: &apikey.SecretInfo{Hint: "...x", CreatedAt: then},
-			PublicKeys: []apikey.PublicKey{{KID: "k", Alg: "ES256", JWK: apikey.JWK{"kty": "EC"}, CreatedAt: then, ExpiresAt: &then}},
+			PublicKeys: []apikey.PublicKey{{KID: "k", Alg: "ES256", JWK: apikey.JWK{"kty": "EC"}, CreatedAt: then, ExpiresAt: &then, ReplacedAt: &then}},
 		},
-		Status: apikey.StatusRevoked, Flags: []apikey.Flag{apikey.FlagExpiring}, LastUsedAt: &then,
+		Status: apikey.StatusRevoked, Flags: []apikey.Flag{apikey.FlagExpiring}, PreviousEndsAt: &then, LastUsedAt: &then,
 	}
 	v := reflect.ValueOf(&k.Definition).Elem()
 	for i := range v.NumField() {
@@ -111,9 +111,11 @@ func TestRoundTrip(t *testing.T) {
 		PublicKeys: []apikey.PublicKeyInput{{JWK: apikey.JWK{"kty": "EC"}, ExpiresAt: &then}}, ExpiresAt: &then, Kind: apikey.KindManagement, Owners: []string{"o"}, IdempotencyKey: idem}
 	list := apikey.ListParams{Q: "a b&c", Owner: "o", Kind: "api", Status: "active", Environment: "live", AuthMethod: "private_key_jwt", Scope: "s:t", Label: "k:v", ExpiresBefore: &then, RootID: "r", Sort: "-name", Limit: 3, Cursor: "c", Count: true}
 	update := apikey.UpdateParams{Name: new("n"), Description: new(""), Owner: new("o"), Labels: map[string]*string{"a": nil, "b": new("c")}, AuthMethod: new(apikey.ClientSecretPost),
-		Scopes: &[]string{"s"}, Audiences: &[]string{}, Token: &apikey.TokenParams{Format: apikey.JWT}, ExpiresAt: apikey.SetTo(then), IfMatch: 7}
+		Scopes: &[]string{"s"}, Audiences: &[]string{}, Token: &apikey.TokenParams{Format: apikey.JWT}, ExpiresAt: apikey.SetTo(then), DryRun: true, IfMatch: 7}
 	add := apikey.PublicKeyParams{PublicKeyInput: apikey.PublicKeyInput{JWK: apikey.JWK{"kty": "RSA"}, ExpiresAt: &then}, IdempotencyKey: idem}
-	action := apikey.ActionParams{IdempotencyKey: idem}
+	action := apikey.ActionParams{DryRun: true, IdempotencyKey: idem}
+	rotate := apikey.RotateParams{GracePeriod: new(apikey.Duration(0)), Force: true, AuthMethod: apikey.PrivateKeyJWT,
+		PublicKeys: []apikey.PublicKeyInput{{JWK: apikey.JWK{"kty": "EC"}}}, DryRun: true, IdempotencyKey: idem}
 	tests := []struct {
 		asked []any
 		call  func() (any, error)
@@ -122,18 +124,20 @@ func TestRoundTrip(t *testing.T) {
 		{[]any{"create", create}, func() (any, error) { return c.Create(ctx, create) }, apikey.Issued{Key: s.key, Secret: apikey.NewSecret(secret)}},
 		{[]any{"get", keyID}, func() (any, error) { return c.Get(ctx, keyID) }, s.key},
 		{[]any{"list", list}, func() (any, error) { return c.List(ctx, list) }, apikey.Page[apikey.Key]{Data: []apikey.Key{s.key}, NextCursor: "n", Count: new(9)}},
-		{[]any{"update", keyID, update}, func() (any, error) { return c.Update(ctx, keyID, update) }, s.key},
+		{[]any{"update", keyID, update}, func() (any, error) { return c.Update(ctx, keyID, update) }, s.updated()},
 		{[]any{"update", keyID, apikey.UpdateParams{ExpiresAt: apikey.Null[time.Time]()}}, func() (any, error) {
 			return c.Update(ctx, keyID, apikey.UpdateParams{ExpiresAt: apikey.Null[time.Time]()})
-		}, s.key},
-		{[]any{"disable", keyID, apikey.DisableParams{Until: &then, IdempotencyKey: idem}}, func() (any, error) {
-			return c.Disable(ctx, keyID, apikey.DisableParams{Until: &then, IdempotencyKey: idem})
+		}, s.updated()},
+		{[]any{"disable", keyID, apikey.DisableParams{Until: &then, DryRun: true, IdempotencyKey: idem}}, func() (any, error) {
+			return c.Disable(ctx, keyID, apikey.DisableParams{Until: &then, DryRun: true, IdempotencyKey: idem})
 		}, s.result()},
 		{[]any{"enable", keyID, action}, func() (any, error) { return c.Enable(ctx, keyID, action) }, s.result()},
 		{[]any{"revoke", keyID, apikey.RevokeParams{Reason: apikey.Superseded, Description: "d", IdempotencyKey: idem}}, func() (any, error) {
 			return c.Revoke(ctx, keyID, apikey.RevokeParams{Reason: apikey.Superseded, Description: "d", IdempotencyKey: idem})
 		}, s.result()},
 		{[]any{"revoke tokens", keyID, action}, func() (any, error) { return c.RevokeTokens(ctx, keyID, action) }, s.result()},
+		{[]any{"rotate", keyID, rotate}, func() (any, error) { return c.Rotate(ctx, keyID, rotate) }, s.rotation()},
+		{[]any{"complete", keyID, action}, func() (any, error) { return c.CompleteRotation(ctx, keyID, action) }, s.result()},
 		{[]any{"delete", keyID}, func() (any, error) { return nil, c.Delete(ctx, keyID) }, nil},
 		{[]any{"public keys", keyID}, func() (any, error) { return c.PublicKeys(ctx, keyID) }, s.key.PublicKeys},
 		{[]any{"add public key", keyID, add}, func() (any, error) { return c.AddPublicKey(ctx, keyID, add) }, s.key.PublicKeys[0]},
@@ -166,6 +170,7 @@ func TestErrorsKeepTheirKind(t *testing.T) {
 	for _, kind := range []apikey.ErrorKind{
 		apikey.ErrMalformed, apikey.ErrUnauthenticated, apikey.ErrForbidden, apikey.ErrHTTPSRequired, apikey.ErrNotFound, apikey.ErrBusy,
 		apikey.ErrExpired, apikey.ErrRevoked, apikey.ErrNotRevoked, apikey.ErrLastCredential, apikey.ErrPublicKeyInUse, apikey.ErrDrifted,
+		apikey.ErrReplaced, apikey.ErrRotationPending,
 		apikey.ErrIdempotencyRunning, apikey.ErrReplayExpired, apikey.ErrIdempotencyMismatch, apikey.ErrPrecondition, apikey.ErrPreconditionRequired,
 		apikey.ErrUnavailable, apikey.ErrInternal, apikey.ErrMethodNotAllowed, apikey.ErrUnsupportedMediaType, apikey.ErrTooLarge, apikey.ErrTimeout,
 	} {

@@ -110,12 +110,12 @@ func (q query) number(name string, n int64) {
 
 // Update implements [apikey.API]. A PATCH is made once: whether a lost one was
 // done shows in the key's revision.
-func (c *Client) Update(ctx context.Context, id string, p apikey.UpdateParams) (apikey.Key, error) {
+func (c *Client) Update(ctx context.Context, id string, p apikey.UpdateParams) (apikey.Updated, error) {
 	what := call{method: http.MethodPatch, body: p}
 	if p.IfMatch != 0 {
 		what.header = map[string]string{"If-Match": `"` + strconv.FormatInt(p.IfMatch, 10) + `"`}
 	}
-	return onKey[apikey.Key](ctx, c, id, "", what)
+	return onKey[apikey.Updated](ctx, c, id, "", what)
 }
 
 // Disable implements [apikey.API].
@@ -136,6 +136,21 @@ func (c *Client) Revoke(ctx context.Context, id string, p apikey.RevokeParams) (
 // RevokeTokens implements [apikey.API].
 func (c *Client) RevokeTokens(ctx context.Context, id string, p apikey.ActionParams) (apikey.Result, error) {
 	return c.act(ctx, id, "/tokens/revoke", p, p.IdempotencyKey)
+}
+
+// Rotate implements [apikey.API].
+func (c *Client) Rotate(ctx context.Context, id string, p apikey.RotateParams) (apikey.Rotation, error) {
+	out, err := onKey[struct {
+		apikey.Rotation
+		ClientSecret string `json:"client_secret"`
+	}](ctx, c, id, "/rotations", call{method: http.MethodPost, body: p, header: idempotent(p.IdempotencyKey)})
+	out.Secret = apikey.NewSecret(out.ClientSecret)
+	return out.Rotation, err
+}
+
+// CompleteRotation implements [apikey.API].
+func (c *Client) CompleteRotation(ctx context.Context, id string, p apikey.ActionParams) (apikey.Result, error) {
+	return c.act(ctx, id, "/rotations/complete", p, p.IdempotencyKey)
 }
 
 func (c *Client) act(ctx context.Context, id, below string, body any, key string) (apikey.Result, error) {

@@ -26,7 +26,7 @@ type problem struct {
 var kinds = []apikey.ErrorKind{
 	apikey.ErrMalformed, apikey.ErrUnauthenticated, apikey.ErrForbidden, apikey.ErrHTTPSRequired, apikey.ErrNotFound,
 	apikey.ErrBusy, apikey.ErrExpired, apikey.ErrRevoked, apikey.ErrNotRevoked, apikey.ErrLastCredential,
-	apikey.ErrPublicKeyInUse, apikey.ErrDrifted, apikey.ErrIdempotencyRunning, apikey.ErrReplayExpired,
+	apikey.ErrPublicKeyInUse, apikey.ErrDrifted, apikey.ErrReplaced, apikey.ErrRotationPending, apikey.ErrIdempotencyRunning, apikey.ErrReplayExpired,
 	apikey.ErrIdempotencyMismatch, apikey.ErrPrecondition, apikey.ErrPreconditionRequired, apikey.ErrInvalid,
 	apikey.ErrUnavailable, apikey.ErrInternal, apikey.ErrMethodNotAllowed, apikey.ErrUnsupportedMediaType,
 	apikey.ErrTooLarge, apikey.ErrTimeout,

@@ -23,11 +23,29 @@ func (s *stub) Get(_ context.Context, id string) (apikey.Key, error) { return s.
 func (s *stub) List(_ context.Context, p apikey.ListParams) (apikey.Page[apikey.Key], error) {
 	return apikey.Page[apikey.Key]{Data: []apikey.Key{s.key}, NextCursor: "n", Count: new(9)}, s.ask("list", p)
 }
-func (s *stub) Update(_ context.Context, id string, p apikey.UpdateParams) (apikey.Key, error) {
-	return s.key, s.ask("update", id, p)
+func (s *stub) Update(_ context.Context, id string, p apikey.UpdateParams) (apikey.Updated, error) {
+	return s.updated(), s.ask("update", id, p)
+}
+func (s *stub) impact() apikey.Impact {
+	return apikey.Impact{AccessEndsAt: &apikey.AccessEnds{Introspected: &then}, DryRun: true,
+		Others: []apikey.Other{{ID: "o", Name: "n", Status: apikey.StatusActive, EndsAt: &then}}}
+}
+func (s *stub) updated() apikey.Updated {
+	impact := s.impact()
+	return apikey.Updated{Key: s.key, Impact: &impact}
+}
+func (s *stub) rotation() apikey.Rotation {
+	return apikey.Rotation{Key: s.key, Mode: apikey.RotationInPlace, PreviousEndsAt: &then, Proof: apikey.Proof{VerifiedAt: &then, Unverified: "u"},
+		Impact: s.impact(), Secret: apikey.NewSecret(s.secret)}
+}
+func (s *stub) Rotate(_ context.Context, id string, p apikey.RotateParams) (apikey.Rotation, error) {
+	return s.rotation(), s.ask("rotate", id, p)
+}
+func (s *stub) CompleteRotation(_ context.Context, id string, p apikey.ActionParams) (apikey.Result, error) {
+	return s.result(), s.ask("complete", id, p)
 }
 func (s *stub) result() apikey.Result {
-	return apikey.Result{Key: s.key, AccessEndsAt: &apikey.AccessEnds{Introspected: &then}, Pending: true}
+	return apikey.Result{Key: s.key, Impact: s.impact(), Pending: true}
 }
 func (s *stub) Disable(_ context.Context, id string, p apikey.DisableParams) (apikey.Result, error) {
 	return s.result(), s.ask("disable", id, p)

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -128,10 +129,15 @@ func add[I, O any](s *server, api huma.API, r route, handle func(context.Context
 		op.RequestBody = nil
 	}
 	huma.Register(api, op, handle)
-	if r.also == http.StatusAccepted {
+	switch r.also {
+	case http.StatusAccepted:
 		pending := *op.Responses["200"]
 		pending.Description = "Accepted and counting; Hydra follows as soon as it can"
 		op.Responses["202"] = &pending
+	case http.StatusOK:
+		preview := *op.Responses[strconv.Itoa(r.status)]
+		preview.Description = "What it would do (dry_run); nothing was changed"
+		op.Responses["200"] = &preview
 	}
 	if r.body == nil {
 		return

@@ -94,18 +94,31 @@ func (f *fake) List(ctx context.Context, p apikey.ListParams) (apikey.Page[apike
 	return apikey.Page[apikey.Key]{Data: []apikey.Key{f.key}, NextCursor: "next", Count: &n}, f.did(ctx, "list", p)
 }
 
-func (f *fake) Update(ctx context.Context, id string, p apikey.UpdateParams) (apikey.Key, error) {
+func (f *fake) Update(ctx context.Context, id string, p apikey.UpdateParams) (apikey.Updated, error) {
 	if err := f.did(ctx, "update "+id, p); err != nil {
-		return apikey.Key{}, err
+		return apikey.Updated{}, err
 	}
 	if p.IfMatch != 0 && p.IfMatch != f.key.Revision {
-		return apikey.Key{}, &apikey.Error{Kind: apikey.ErrPrecondition}
+		return apikey.Updated{}, &apikey.Error{Kind: apikey.ErrPrecondition}
 	}
-	return f.key, nil
+	return apikey.Updated{Key: f.key}, nil
 }
 
 func (f *fake) result(ctx context.Context, call string, p any) (apikey.Result, error) {
-	return apikey.Result{Key: f.key, AccessEndsAt: &apikey.AccessEnds{Introspected: &then}}, f.did(ctx, call, p)
+	return apikey.Result{Key: f.key, Impact: apikey.Impact{AccessEndsAt: &apikey.AccessEnds{Introspected: &then}, Others: []apikey.Other{}}}, f.did(ctx, call, p)
+}
+
+func (f *fake) Rotate(ctx context.Context, id string, p apikey.RotateParams) (apikey.Rotation, error) {
+	out := apikey.Rotation{Key: f.key, Mode: apikey.RotationSuccessor, PreviousEndsAt: &then, Proof: apikey.Proof{VerifiedAt: &then},
+		Impact: apikey.Impact{Others: []apikey.Other{}, DryRun: p.DryRun}}
+	if !p.DryRun {
+		out.Secret = apikey.NewSecret(secretNow)
+	}
+	return out, f.did(ctx, "rotate "+id, p)
+}
+
+func (f *fake) CompleteRotation(ctx context.Context, id string, p apikey.ActionParams) (apikey.Result, error) {
+	return f.result(ctx, "complete "+id, p)
 }
 
 func (f *fake) Disable(ctx context.Context, id string, p apikey.DisableParams) (apikey.Result, error) {

@@ -126,7 +126,12 @@ type updateInput struct {
 	RawBody []byte
 }
 
-func (s *server) update(ctx context.Context, in *updateInput) (*keyOutput, error) {
+type updateOutput struct {
+	ETag string `header:"ETag"`
+	Body apikey.Updated
+}
+
+func (s *server) update(ctx context.Context, in *updateInput) (*updateOutput, error) {
 	p, err := decode[apikey.UpdateParams](s, in.RawBody)
 	if err != nil {
 		return nil, err
@@ -138,7 +143,7 @@ func (s *server) update(ctx context.Context, in *updateInput) (*keyOutput, error
 	if err != nil {
 		return nil, err
 	}
-	return &keyOutput{Status: http.StatusOK, ETag: etag(k), Body: k}, nil
+	return &updateOutput{ETag: etag(k.Key), Body: k}, nil
 }
 
 // nothing is the answer to a delete: 204.

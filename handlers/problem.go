@@ -62,6 +62,8 @@ var problems = []shown{
 	{apikey.ErrLastCredential, 409, "Last credential", "a key needs at least one public key"},
 	{apikey.ErrPublicKeyInUse, 409, "Public key in use", "another key has this public key"},
 	{apikey.ErrDrifted, 409, "Drifted", "Hydra no longer has this key's client"},
+	{apikey.ErrReplaced, 409, "Replaced", "the key has a successor; that is the one to change"},
+	{apikey.ErrRotationPending, 409, "Rotation pending", "the credential before this one still works; complete that rotation first, or send force"},
 	{apikey.ErrIdempotencyRunning, 409, "First request still running", "a request with this Idempotency-Key is still running"},
 	{apikey.ErrReplayExpired, 409, "Replay expired", "the first answer can no longer be repeated"},
 	{apikey.ErrPrecondition, 412, "Precondition failed", "the key is not at the revision that If-Match names"},

@@ -28,6 +28,9 @@ func (s *server) routes(e *gin.Engine) error {
 	add(s, api, route{at: "POST /v1/keys/{id}/revoke", id: "revoke-key", also: 202, summary: "End a key for good; its record stays", right: write, errors: change, body: reflect.TypeFor[apikey.RevokeParams]()}, s.revoke)
 	add(s, api, route{at: "POST /v1/keys/{id}/tokens/revoke", id: "revoke-tokens", also: 202, summary: "End outstanding tokens and keep the key", right: write, errors: change, body: reflect.TypeFor[apikey.ActionParams]()}, s.revokeTokens)
 
+	add(s, api, route{at: "POST /v1/keys/{id}/rotations", id: "rotate-key", status: 201, also: 200, summary: "Change the credential, with or without a grace period; its secret is shown once", right: write, errors: change, body: reflect.TypeFor[apikey.RotateParams]()}, s.rotate)
+	add(s, api, route{at: "POST /v1/keys/{id}/rotations/complete", id: "complete-rotation", also: 202, summary: "End the credential before a rotation now, by either key", right: write, errors: change, body: reflect.TypeFor[apikey.ActionParams]()}, s.completeRotation)
+
 	add(s, api, route{at: "GET /v1/keys/{id}/public-keys", id: "list-public-keys", summary: "List the registered public keys, oldest first", right: read}, s.publicKeys)
 	add(s, api, route{at: "POST /v1/keys/{id}/public-keys", id: "add-public-key", summary: "Register one more public key", right: write, status: 201, errors: change, body: reflect.TypeFor[apikey.PublicKeyParams](), needed: true}, s.addPublicKey)
 	add(s, api, route{at: "DELETE /v1/keys/{id}/public-keys/{kid}", id: "remove-public-key", summary: "End one public key at once", right: write, status: 204, errors: []int{409}}, s.removePublicKey)

@@ -52,6 +52,8 @@ type markedKey struct {
 	KID       string     `json:"kid"`
 	CreatedAt time.Time  `json:"created_at"`
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+	// ReplacedAt is set by a rotation.
+	ReplacedAt *time.Time `json:"replaced_at,omitempty"`
 }
 
 // check refuses what Hydra would take and then not do as meant.
@@ -153,7 +155,7 @@ func markerOf(w apikey.ClientWrite) marker {
 		CreatedAt: d.CreatedAt, CreatedBy: d.CreatedBy, UpdatedAt: d.UpdatedAt,
 	}
 	for _, p := range d.PublicKeys {
-		m.PublicKeys = append(m.PublicKeys, markedKey{KID: p.KID, CreatedAt: p.CreatedAt, ExpiresAt: p.ExpiresAt})
+		m.PublicKeys = append(m.PublicKeys, markedKey{KID: p.KID, CreatedAt: p.CreatedAt, ExpiresAt: p.ExpiresAt, ReplacedAt: p.ReplacedAt})
 	}
 	return m
 }

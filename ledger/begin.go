@@ -30,7 +30,7 @@ const (
 	forgetReplay  = `DELETE FROM replays WHERE hash = $1 AND op = $2`
 	queueChange   = `UPDATE changes SET state = 'queued' WHERE op = $1`
 	forgetChange  = `DELETE FROM changes WHERE op = $1`
-	targetChange  = `UPDATE changes SET target = $1 WHERE op = $2`
+	targetChange  = `UPDATE changes SET target = $1, successor = $2 WHERE op = $3`
 	settleChange  = `UPDATE changes SET state = 'done' WHERE op = $1`
 	promoteChange = `UPDATE changes SET state = 'begun', lease_until = {now} + $1 WHERE op = $2 AND state = 'queued'
 		AND NOT EXISTS (SELECT 1 FROM changes held WHERE held.key_id = changes.key_id AND held.state = 'begun')
@@ -39,7 +39,7 @@ const (
 		RETURNING ` + changeColumns
 	changeState = `SELECT state FROM changes WHERE op = $1`
 
-	selectRecord  = `SELECT ` + recordColumns + ` FROM keys k WHERE k.id = $1`
+	selectRecord  = `SELECT ` + recordColumns + ` FROM keys k` + joinPredecessor + ` WHERE k.id = $1`
 	selectPending = `SELECT op, action, state, created_at FROM changes WHERE key_id = $1 AND state = 'begun'
 		UNION ALL SELECT op, action, state, created_at FROM changes WHERE key_id = $1 AND state = 'queued' ORDER BY state, created_at, op`
 )
@@ -87,11 +87,11 @@ func (d *DB) Begin(ctx context.Context, b apikey.Begin) (begun apikey.Begun, err
 // this waits for a twin that has not committed.
 func (t tx) claimReplay(ctx context.Context, c apikey.Change) error {
 	r := c.Replay
-	n, err := t.exec(ctx, insertReplay, r.Hash, r.Request, r.Salt, r.ServerKey, c.Op, c.KeyID, string(c.Action), unix(c.At))
+	n, err := t.exec(ctx, insertReplay, r.Hash, r.Request, r.Salt, r.ServerKey, c.Op, r.KeyID, string(c.Action), unix(c.At))
 	if err != nil || n == 1 {
 		return err
 	}
-	n, err = t.exec(ctx, takeReplay, c.Op, r.Hash, r.Request, r.Salt, r.ServerKey, c.KeyID)
+	n, err = t.exec(ctx, takeReplay, c.Op, r.Hash, r.Request, r.Salt, r.ServerKey, r.KeyID)
 	if err == nil && n == 0 {
 		return &apikey.Error{Kind: apikey.ErrIdempotencyRunning, RetryAfter: retryAfter}
 	}
@@ -179,13 +179,22 @@ func (t tx) plan(ctx context.Context, b *apikey.Begun, found bool, plan apikey.P
 		_, err = t.exec(ctx, answerReplay, answer(planned.Answer), c.Replay.Hash, c.Op)
 		return err
 	}
-	c.Target = planned.Target
+	c.Target, c.Successor = planned.Target, planned.Successor
 	target, err := jsonText(c.Target)
 	if err != nil {
 		return err
 	}
-	if _, err := t.exec(ctx, targetChange, target, c.Op); err != nil {
+	successor := ""
+	if c.Successor != nil {
+		if successor, err = jsonText(c.Successor); err != nil {
+			return err
+		}
+	}
+	if _, err := t.exec(ctx, targetChange, target, successor, c.Op); err != nil {
 		return err
+	}
+	if c.Successor != nil {
+		return t.claimPublicKeys(ctx, nil, *c.Successor)
 	}
 	return t.claimPublicKeys(ctx, b.Record.PublicKeys, c.Target)
 }

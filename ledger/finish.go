@@ -14,9 +14,12 @@ import (
 const (
 	finishChange = `UPDATE changes SET state = 'done' WHERE op = $1 AND state = 'begun' AND attempt = $2
 		RETURNING key_id, replay_hash, COALESCE((SELECT k.terms FROM keys k WHERE k.id = changes.key_id), '') AS terms`
-	abandonChange = `UPDATE changes SET state = 'abandoned', recheck_at = $1 WHERE op = $2 AND attempt = $3 AND state IN ('begun', 'queued') RETURNING key_id, action, target`
+	abandonChange = `UPDATE changes SET state = 'abandoned', recheck_at = $1 WHERE op = $2 AND attempt = $3 AND state IN ('begun', 'queued') RETURNING key_id, action, target, successor`
 	releaseChange = `UPDATE changes SET lease_until = {now} + $1 WHERE op = $2 AND state = 'begun' AND attempt = $3`
 	takeChange    = `UPDATE changes SET lease_until = {now} + $1, attempt = attempt + 1 WHERE op = $2 AND state = 'begun' AND attempt = $3 AND lease_until <= {now}`
+
+	claimSecret     = `UPDATE keys SET unclaimed = '' WHERE id = $1 AND unclaimed = $2 AND NOT EXISTS (SELECT 1 FROM changes c WHERE c.key_id = keys.id AND c.state = 'begun')`
+	unclaimedSecret = `SELECT unclaimed FROM keys WHERE id = $1`
 
 	deleteTerms      = `DELETE FROM key_terms WHERE key_id = $1`
 	deleteKey        = `DELETE FROM keys WHERE id = $1`
@@ -28,7 +31,7 @@ const (
 // fixed are the statements that SQLite keeps prepared on its writer.
 var fixed = []string{insertReplay, takeReplay, answerReplay, forgetReplay, sameInLine, insertChange, queueChange, forgetChange, targetChange, settleChange,
 	promoteChange, changeState, selectRecord, selectPending, finishChange, abandonChange, releaseChange, takeChange,
-	upsertKey, deleteTerms, deleteKey, freePublicKeys, freePublicKey, unbornPublicKeys, nextEvent, insertEvent, moveHead}
+	claimSecret, unclaimedSecret, upsertKey, deleteTerms, deleteKey, freePublicKeys, freePublicKey, unbornPublicKeys, nextEvent, insertEvent, moveHead}
 
 // Finish implements [apikey.Ledger].
 func (d *DB) Finish(ctx context.Context, f apikey.Finish) error {
@@ -53,11 +56,35 @@ func (d *DB) Finish(ctx context.Context, f apikey.Finish) error {
 				return err
 			}
 		}
+		if f.Successor != nil {
+			if err := t.store(ctx, f.Successor.Target, f.Successor.Upkeep, ""); err != nil {
+				return err
+			}
+		}
 		if f.Event == nil {
 			return nil
 		}
 		// Last, because from here to the commit all events wait for this one.
-		return t.append(ctx, *f.Event)
+		if err := t.append(ctx, *f.Event); err != nil || f.Successor == nil {
+			return err
+		}
+		return t.append(ctx, f.Successor.Event)
+	})
+}
+
+// Claim implements [apikey.Ledger]. A change that is begun holds what it read of
+// the key and would write it back.
+func (d *DB) Claim(ctx context.Context, id, op string) error {
+	return d.transact(ctx, "claim", func(t tx) error {
+		n, err := t.exec(ctx, claimSecret, id, op)
+		if err != nil || n == 1 {
+			return err
+		}
+		rows, err := rowsOf[struct{ Unclaimed string }](ctx, t, unclaimedSecret, id)
+		if err == nil && len(rows) == 1 && rows[0].Unclaimed == op {
+			return &apikey.Error{Kind: apikey.ErrBusy, RetryAfter: retryAfter}
+		}
+		return err
 	})
 }
 
@@ -113,13 +140,28 @@ func (d *DB) Abandon(ctx context.Context, op string, attempt int, recheck time.T
 			_, err = t.exec(ctx, unbornPublicKeys, was.KeyID)
 		case apikey.ActionAddPublicKey:
 			err = t.freeAdded(ctx, op, was)
+		case apikey.ActionRotate:
+			err = t.freeRotated(ctx, op, was)
 		}
 		return err
 	})
 }
 
 // abandonedRow is what is known of a change that is given up.
-type abandonedRow struct{ KeyID, Action, Target string }
+type abandonedRow struct{ KeyID, Action, Target, Successor string }
+
+// freeRotated frees the public keys of an abandoned rotation.
+func (t tx) freeRotated(ctx context.Context, op string, was abandonedRow) error {
+	if was.Successor == "" {
+		return t.freeAdded(ctx, op, was)
+	}
+	var unborn apikey.Definition
+	if err := json.Unmarshal([]byte(was.Successor), &unborn); err != nil {
+		return undecodable("changes", op, err)
+	}
+	_, err := t.exec(ctx, unbornPublicKeys, unborn.ID)
+	return err
+}
 
 // freeAdded frees the public keys that an abandoned change would have added.
 func (t tx) freeAdded(ctx context.Context, op string, was abandonedRow) error {

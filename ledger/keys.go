@@ -12,7 +12,7 @@ import (
 // A key and what is pending in one statement, because every request reads the
 // key of its token: at most one change is begun, any number are queued.
 const (
-	readKey = `SELECT ` + recordColumns + `, b.op AS begun_op, b.action AS begun_action, q.op AS queued_op, q.action AS queued_action FROM keys k
+	readKey = `SELECT ` + recordColumns + `, b.op AS begun_op, b.action AS begun_action, q.op AS queued_op, q.action AS queued_action FROM keys k` + joinPredecessor + `
 		LEFT JOIN changes b ON b.key_id = k.id AND b.state = 'begun' LEFT JOIN changes q ON q.key_id = k.id AND q.state = 'queued' WHERE k.id = `
 	inLine        = ` ORDER BY q.created_at, q.op`
 	readAnyKey    = readKey + `$1` + inLine

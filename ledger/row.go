@@ -22,15 +22,26 @@ type recordRow struct {
 	ConfirmAt   int64
 	TokensEndBy int64
 	DueAt       int64
+	ToldUntil   int64
+	Unclaimed   string
 	Definition  string
+	// Of the key that this one replaces; nil without one.
+	PrevEndsAt, PrevExpiresAt, PrevRevokedAt *int64
 }
 
 // recordColumns are those of recordRow.
-const recordColumns = "k.op, k.open, k.drifted, k.sweep_at, k.confirm_at, k.tokens_end_by, k.due_at, k.definition"
+const recordColumns = `k.op, k.open, k.drifted, k.sweep_at, k.confirm_at, k.tokens_end_by, k.due_at, k.told_until, k.unclaimed, k.definition,
+	p.ends_at AS prev_ends_at, p.expires_at AS prev_expires_at, p.revoked_at AS prev_revoked_at`
+
+// joinPredecessor goes with recordColumns.
+const joinPredecessor = " LEFT JOIN keys p ON p.id = k.replaces"
 
 func (r recordRow) record() (apikey.Record, error) {
 	out := apikey.Record{Upkeep: apikey.Upkeep{Op: r.Op, Open: r.Open, Drifted: r.Drifted, SweepAt: moment(r.SweepAt),
-		ConfirmAt: moment(r.ConfirmAt), TokensEndBy: moment(r.TokensEndBy), DueAt: moment(r.DueAt)}}
+		ConfirmAt: moment(r.ConfirmAt), TokensEndBy: moment(r.TokensEndBy), DueAt: moment(r.DueAt), ToldUntil: moment(r.ToldUntil), Unclaimed: r.Unclaimed}}
+	if r.PrevRevokedAt != nil {
+		out.Predecessor = &apikey.Predecessor{EndsAt: moment(min(*r.PrevEndsAt, *r.PrevExpiresAt)), Revoked: *r.PrevRevokedAt < never}
+	}
 	if err := json.Unmarshal([]byte(r.Definition), &out.Definition); err != nil {
 		return out, undecodable("keys", r.Op, err)
 	}
@@ -65,13 +76,16 @@ type keyRow struct {
 	ConfirmAt     int64
 	TokensEndBy   int64
 	DueAt         int64
+	ToldUntil     int64
+	Unclaimed     string
+	Replaces      string
 	Definition    string
 }
 
 // upsertKey writes a whole row; values gives its columns in this order.
 var upsertKey = func() string {
 	columns := strings.Fields(`id root_id kind owner environment auth_method revision name_key created_at updated_at expires_at ends_at
-		disabled_at disabled_until revoked_at terms op open drifted sweep_at confirm_at tokens_end_by due_at definition`)
+		disabled_at disabled_until revoked_at terms op open drifted sweep_at confirm_at tokens_end_by due_at told_until unclaimed replaces definition`)
 	var marks, sets []string
 	for i, c := range columns {
 		marks = append(marks, mark(i+1))
@@ -85,7 +99,7 @@ var upsertKey = func() string {
 
 func (r keyRow) values() []any {
 	return []any{r.ID, r.RootID, r.Kind, r.Owner, r.Environment, r.AuthMethod, r.Revision, r.NameKey, r.CreatedAt, r.UpdatedAt, r.ExpiresAt, r.EndsAt,
-		r.DisabledAt, r.DisabledUntil, r.RevokedAt, r.Terms, r.Op, r.Open, r.Drifted, r.SweepAt, r.ConfirmAt, r.TokensEndBy, r.DueAt, r.Definition}
+		r.DisabledAt, r.DisabledUntil, r.RevokedAt, r.Terms, r.Op, r.Open, r.Drifted, r.SweepAt, r.ConfirmAt, r.TokensEndBy, r.DueAt, r.ToldUntil, r.Unclaimed, r.Replaces, r.Definition}
 }
 
 func newKeyRow(d apikey.Definition, up apikey.Upkeep, terms []termRow) (keyRow, error) {
@@ -98,7 +112,16 @@ func newKeyRow(d apikey.Definition, up apikey.Upkeep, terms []termRow) (keyRow, 
 		ExpiresAt: unixPointer(d.ExpiresAt), EndsAt: unixPointer(d.EndsAt), DisabledAt: unixPointer(d.DisabledAt),
 		DisabledUntil: unixPointer(d.DisabledUntil), RevokedAt: unixPointer(d.RevokedAt), Terms: digest(terms),
 		Op: up.Op, Open: up.Open, Drifted: up.Drifted, SweepAt: unix(up.SweepAt), ConfirmAt: unix(up.ConfirmAt),
-		TokensEndBy: unix(up.TokensEndBy), DueAt: unix(up.DueAt), Definition: string(definition)}, nil
+		TokensEndBy: unix(up.TokensEndBy), DueAt: unix(up.DueAt), ToldUntil: unix(up.ToldUntil), Unclaimed: up.Unclaimed,
+		Replaces: textOf(d.Replaces), Definition: string(definition)}, nil
+}
+
+// textOf is what p points to, "" for nil.
+func textOf(p *string) string {
+	if p == nil {
+		return ""
+	}
+	return *p
 }
 
 // termRow is one thing a key is found by.
@@ -152,21 +175,25 @@ type changeRow struct {
 	State      string
 	Wanted     string
 	Target     string
+	Successor  string
 	At         int64
 	Actor      string
 	Attempt    int64
 	ReplayHash []byte
 }
 
-const changeColumns = "op, key_id, action, state, wanted, target, at, actor, attempt, replay_hash"
+const changeColumns = "op, key_id, action, state, wanted, target, successor, at, actor, attempt, replay_hash"
 
 func (r changeRow) change() (apikey.Change, error) {
 	c := apikey.Change{Op: r.Op, KeyID: r.KeyID, Action: apikey.Action(r.Action), State: apikey.ChangeState(r.State), At: moment(r.At), Attempt: int(r.Attempt)}
-	for text, into := range map[string]any{r.Wanted: &c.Order, r.Actor: &c.Actor, r.Target: &c.Target} {
-		if text == "" { // a queued change has no target yet
+	for _, column := range []struct {
+		text string
+		into any
+	}{{r.Wanted, &c.Order}, {r.Actor, &c.Actor}, {r.Target, &c.Target}, {r.Successor, &c.Successor}} {
+		if column.text == "" { // a queued change has no target yet, most have no successor
 			continue
 		}
-		if err := json.Unmarshal([]byte(text), into); err != nil {
+		if err := json.Unmarshal([]byte(column.text), column.into); err != nil {
 			return c, undecodable("changes", r.Op, err)
 		}
 	}

@@ -207,9 +207,9 @@ func (s start) page(d *DB, f filter, q apikey.Query) *bun.SelectQuery {
 	sel := s.query(d, f).Limit(int64(q.Limit))
 	paged(sel, q)
 	if s.term == nil || s.keys <= q.Limit {
-		return sel.ColumnExpr(recordColumns)
+		return sel.ColumnExpr(recordColumns).Join(joinPredecessor)
 	}
 	found := d.read.NewSelect().WithQuery(bun.NewWithQuery("page", sel.ColumnExpr("k.id")).Materialized())
-	found.TableExpr("page CROSS JOIN keys AS k").Where("k.id = page.id").ColumnExpr(recordColumns)
+	found.TableExpr("page CROSS JOIN keys AS k").Where("k.id = page.id").ColumnExpr(recordColumns).Join(joinPredecessor)
 	return ordered(found, q)
 }

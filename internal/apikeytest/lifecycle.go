@@ -45,7 +45,7 @@ func testUpdate(t *testing.T, f Fixture) {
 	if k.Name != "after" || k.Revision != 2 || len(k.Labels) != 2 || k.Labels["new"] != "3" || k.AuthMethod != post || k.Description != "" {
 		t.Errorf("patched key: %+v", k)
 	}
-	if !f.Works(t, k, issued.Secret, nil) {
+	if !f.Works(t, k.Key, issued.Secret, nil) {
 		t.Error("the secret does not work by the other method")
 	}
 	_, err = api.Update(ctx, id, apikey.UpdateParams{Name: &name, IfMatch: 1})
