@@ -142,6 +142,13 @@ var deeds = map[string]deed{
 		_, err := a.Revoke(ctx, v.Key.ID, apikey.RevokeParams{})
 		return err
 	}, status: apikey.StatusRevoked},
+	"complete": {action: apikey.ActionCompleteRotation, before: func(ctx context.Context, a apikey.API, id string) error {
+		_, err := a.Rotate(ctx, id, apikey.RotateParams{})
+		return err
+	}, do: func(ctx context.Context, a apikey.API, v *victim) error {
+		_, err := a.CompleteRotation(ctx, v.Key.ID, apikey.ActionParams{})
+		return err
+	}, status: apikey.StatusExpired},
 	"delete": {action: apikey.ActionDelete, before: func(ctx context.Context, a apikey.API, id string) error {
 		_, err := a.Revoke(ctx, id, apikey.RevokeParams{})
 		return err
