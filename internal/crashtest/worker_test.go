@@ -30,6 +30,7 @@ type worker struct {
 	rand *rand.Rand
 	mine []*tracked
 
+	rotations            int
 	answered, unanswered int
 }
 
@@ -42,6 +43,10 @@ type tracked struct {
 	states []apikey.Status  // likewise
 	ends   bool             // expires during the test
 	second *apikeytest.Pair // a public key being added
+
+	rotation *apikey.RotateParams // asked for and not answered yet
+	fresh    *apikeytest.Pair     // its key pair, if it has one
+	past     []apikey.Issued      // the keys before, replaced by successors
 }
 
 func newWorker(t *testing.T, p *product, n int, r *rand.Rand) *worker {
@@ -69,6 +74,10 @@ func (w *worker) step() {
 	k := w.mine[w.rand.IntN(len(w.mine))]
 	if k.issued == nil { // a caller without an answer asks again, with the same Idempotency-Key
 		w.create(k)
+		return
+	}
+	if k.rotation != nil { // likewise
+		w.rotate(k)
 		return
 	}
 	w.change(k)
@@ -123,7 +132,7 @@ func (w *worker) create(k *tracked) {
 // without an answer the old and the new are both possible.
 func (w *worker) change(k *tracked) {
 	id := k.issued.Key.ID
-	switch c := w.rand.IntN(10); {
+	switch c := w.rand.IntN(12); {
 	case c < 4:
 		name := "n" + strconv.Itoa(w.rand.IntN(1000))
 		ok := w.do(func(ctx context.Context) error {
@@ -149,12 +158,50 @@ func (w *worker) change(k *tracked) {
 		}) {
 			k.second = pair
 		}
+	case c >= 10:
+		k.rotation = w.newRotation(k)
+		w.rotate(k)
 	case c == 9 && w.rand.IntN(4) == 0:
 		w.turn(k, apikey.StatusRevoked, func(ctx context.Context) error {
 			_, err := w.api.Revoke(ctx, id, apikey.RevokeParams{})
 			return err
 		})
 	}
+}
+
+// newRotation chooses how a key is rotated: in place, or with a successor whose
+// predecessor ends during the test.
+func (w *worker) newRotation(k *tracked) *apikey.RotateParams {
+	grace := apikey.Duration(time.Duration(w.rand.IntN(3)) * 2 * time.Second)
+	p := &apikey.RotateParams{Force: w.rand.IntN(2) == 0, GracePeriod: &grace, IdempotencyKey: fmt.Sprintf("crash-rotate-%d-%d-%d", *seed, w.n, w.rotations)}
+	w.rotations++
+	if k.fresh = nil; k.pair != nil {
+		grace = 0
+		k.fresh = apikeytest.NewPair(w.t, "ES256")
+		p.PublicKeys = []apikey.PublicKeyInput{{JWK: k.fresh.Public}}
+	}
+	return p
+}
+
+// rotate asks for the rotation, again if it was not answered before.
+func (w *worker) rotate(k *tracked) {
+	w.do(func(ctx context.Context) error {
+		r, err := w.api.Rotate(ctx, k.issued.Key.ID, *k.rotation)
+		switch {
+		case err == nil:
+			if r.Mode == apikey.RotationSuccessor {
+				k.past = append(k.past, *k.issued)
+			}
+			k.issued = &apikey.Issued{Key: r.Key, Secret: r.Secret}
+			if k.fresh != nil {
+				k.pair, k.second = k.fresh, nil
+			}
+			k.rotation = nil
+		case errors.Is(err, apikey.ErrExpired), errors.Is(err, apikey.ErrRevoked), errors.Is(err, apikey.ErrRotationPending):
+			k.rotation = nil
+		}
+		return err
+	})
 }
 
 // turn asks for a change of status. A pending answer (202) promises it too.
@@ -191,6 +238,12 @@ func (w *worker) settle() {
 				w.t.Fatalf("create with Idempotency-Key %s is never answered", k.params.IdempotencyKey)
 			}
 		}
+		for until := time.Now().Add(60 * time.Second); k.rotation != nil; time.Sleep(50 * time.Millisecond) {
+			w.rotate(k)
+			if time.Now().After(until) {
+				w.t.Fatalf("rotation with Idempotency-Key %s is never answered", k.rotation.IdempotencyKey)
+			}
+		}
 	}
 }
 
@@ -208,13 +261,23 @@ func (w *worker) check() {
 	f := apikeytest.Fixture{TokenURL: w.p.hydra.TokenURL(), AdminURL: w.p.hydra.AdminURL()}
 	for _, k := range w.mine {
 		page, err := w.api.List(w.t.Context(), apikey.ListParams{Owner: w.p.owner, Label: "job:" + k.params.Labels["job"]})
-		if err != nil || len(page.Data) != 1 {
-			w.t.Errorf("job %s made %d keys, want one (%v)", k.params.Labels["job"], len(page.Data), err)
+		if err != nil || len(page.Data) != 1+len(k.past) {
+			w.t.Errorf("job %s made %d keys, want one and %d successors (%v)", k.params.Labels["job"], len(page.Data), len(k.past), err)
 			continue
 		}
-		got := page.Data[0]
+		byID := map[string]apikey.Key{}
+		for _, key := range page.Data {
+			byID[key.ID] = key
+		}
+		got := byID[k.issued.Key.ID]
 		if got.ID != k.issued.Key.ID {
-			w.t.Errorf("key %s was answered, %s exists", k.issued.Key.ID, got.ID)
+			w.t.Errorf("key %s was answered and does not exist", k.issued.Key.ID)
+		}
+		for _, past := range k.past {
+			was := byID[past.Key.ID]
+			if works := f.Works(w.t, past.Key, past.Secret, nil); was.ReplacedBy == nil || works != (was.Status == apikey.StatusActive) {
+				w.t.Errorf("replaced key %s is %s, its credential works: %v", past.Key.ID, was.Status, works)
+			}
 		}
 		if !slices.Contains(k.names, got.Name) {
 			w.t.Errorf("%s: name %s, told %v", got.ID, got.Name, k.names)
