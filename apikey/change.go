@@ -300,7 +300,7 @@ func upkeepAfter(before Record, ch Change, at time.Time) Upkeep {
 		up.DueAt = nextDue(target, up, at)
 		return up
 	case ch.Successor != nil:
-		up.DueAt = at // it is, as soon as this is recorded
+		up.DueAt = at // it is, by the background work, once this is recorded
 		return up
 	}
 	// Recovery does not open what an accepted change waits to close.

@@ -80,17 +80,10 @@ func (r *rotation) completeOlder(ctx context.Context) error {
 }
 
 func (r *rotation) run(ctx context.Context, replay *Replay) (Rotation, error) {
-	s := r.service
-	out, err := s.change(ctx, intent{action: ActionRotate, id: r.seen.ID, secret: r.secret, proof: &Proof{}, replay: replay, actor: r.caller,
+	out, err := r.service.change(ctx, intent{action: ActionRotate, id: r.seen.ID, secret: r.secret, proof: &Proof{}, replay: replay, actor: r.caller,
 		plan: r.plan, successor: func() *Definition { return r.successor }})
 	if err != nil {
 		return Rotation{}, err
-	}
-	if out.successor != nil {
-		// Writes the old client's deadline; if it cannot be done now, the background does it.
-		if err := s.converge(context.WithoutCancel(ctx), r.seen.ID); err != nil {
-			s.log.WarnContext(ctx, "replaced key not written yet", "key", r.seen.ID, "error", err)
-		}
 	}
 	out.rotation.Secret = r.secret
 	return out.rotation, nil
