@@ -41,6 +41,7 @@ const (
 	ErrUnsupportedMediaType ErrorKind = "unsupported_media_type" // 415
 	ErrTooLarge             ErrorKind = "too_large"              // 413
 	ErrTimeout              ErrorKind = "timeout"                // 503: our own deadline
+	ErrRateLimited          ErrorKind = "rate_limited"           // 429: not processed
 )
 
 // Error is a failure with words that may be shown to the caller. Detail never

@@ -29,7 +29,7 @@ var kinds = []apikey.ErrorKind{
 	apikey.ErrPublicKeyInUse, apikey.ErrDrifted, apikey.ErrReplaced, apikey.ErrRotationPending, apikey.ErrIdempotencyRunning, apikey.ErrReplayExpired,
 	apikey.ErrIdempotencyMismatch, apikey.ErrPrecondition, apikey.ErrPreconditionRequired, apikey.ErrInvalid,
 	apikey.ErrUnavailable, apikey.ErrInternal, apikey.ErrMethodNotAllowed, apikey.ErrUnsupportedMediaType,
-	apikey.ErrTooLarge, apikey.ErrTimeout,
+	apikey.ErrTooLarge, apikey.ErrTimeout, apikey.ErrRateLimited,
 }
 
 // failure turns an answer that is no success into the error it stands for.

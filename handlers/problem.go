@@ -72,12 +72,13 @@ var problems = []shown{
 	{apikey.ErrInvalid, 422, "Invalid input", "see errors"},
 	{apikey.ErrIdempotencyMismatch, 422, "Another request", "this Idempotency-Key was used for another request"},
 	{apikey.ErrPreconditionRequired, 428, "Precondition required", "send If-Match with the ETag of the key you have seen"},
+	{apikey.ErrRateLimited, 429, "Too many requests", "ask again later; see Retry-After"},
 	{apikey.ErrInternal, 500, "Internal error", ""},
 	{apikey.ErrUnavailable, 503, "Unavailable", "something this needs does not answer; try again"},
 	{apikey.ErrTimeout, 503, "Timed out", "the request took too long"},
 }
 
-// retryAfterDefault goes with every 503 that does not say better.
+// retryAfterDefault goes with every 429 and 503 that does not say better.
 const retryAfterDefault = 2 * time.Second
 
 // malformed is a request that cannot be read, with what is wrong in it.
@@ -113,7 +114,7 @@ func problemFor(err error, requestID string) *problem {
 	if n, ok := errors.AsType[*notReady](err); ok {
 		p.Checks = n.checks
 	}
-	if p.retryAfter == 0 && p.Status == http.StatusServiceUnavailable {
+	if p.retryAfter == 0 && (p.Status == http.StatusServiceUnavailable || p.Status == http.StatusTooManyRequests) {
 		p.retryAfter = retryAfterDefault
 	}
 	p.RequestID, p.Instance = requestID, "urn:tokenos:request:"+requestID
@@ -137,11 +138,16 @@ func typeOf(kind apikey.ErrorKind) string {
 // headers calls set for each header that goes with the problem.
 func (p *problem) headers(err error, set func(name, value string)) {
 	if p.retryAfter > 0 {
-		set("Retry-After", strconv.Itoa(int((p.retryAfter+time.Second-1)/time.Second)))
+		set("Retry-After", strconv.Itoa(seconds(p.retryAfter)))
 	}
 	if challenge := challengeFor(p.Code, err); challenge != "" {
 		set("WWW-Authenticate", challenge)
 	}
+}
+
+// seconds rounds up to whole seconds, at least one.
+func seconds(d time.Duration) int {
+	return max(int((d+time.Second-1)/time.Second), 1)
 }
 
 // fail ends the request with err's problem.

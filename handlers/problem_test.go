@@ -81,7 +81,7 @@ func TestKindsAreProblems(t *testing.T) {
 			if strings.Contains(body, canary) || strings.Contains(body, `"errors":[]`) {
 				t.Errorf("%s: the cause or an empty list is shown: %s", kind, body)
 			}
-			if after := res.Header.Get("Retry-After"); (status == 503) != (after != "") {
+			if after := res.Header.Get("Retry-After"); (status == 503 || status == 429) != (after != "") {
 				t.Errorf("%s: Retry-After %q", kind, after)
 			}
 		}
