@@ -159,6 +159,9 @@ func allErrors(r route) []int {
 	if r.right != "" {
 		out = append(out, http.StatusUnauthorized)
 	}
+	if limited(r.at) {
+		out = append(out, http.StatusTooManyRequests)
+	}
 	if strings.Contains(r.at, "{") {
 		out = append(out, http.StatusNotFound)
 	}

@@ -37,7 +37,7 @@ func (s *server) authenticate(c *gin.Context) {
 		return
 	}
 	ctx := c.Request.Context()
-	caller, err := s.Authenticate(ctx, token)
+	caller, err := s.authenticated(ctx, token)
 	if err != nil {
 		if errors.Is(err, apikey.ErrUnauthenticated) {
 			err = &rejectedToken{err}
@@ -46,7 +46,6 @@ func (s *server) authenticate(c *gin.Context) {
 		return
 	}
 	x := exchangeFrom(ctx)
-	x.principal = caller.Principal
 	caller.Address, caller.RequestID = x.address, x.id
 	caller.UserAgent = printable(c.Request.UserAgent(), 200)
 	c.Request = c.Request.WithContext(apikey.WithCaller(ctx, caller))

@@ -37,6 +37,10 @@ type Config struct {
 	// RequestTimeout is how long a request may take. Zero means 30 seconds,
 	// which leaves room for a call to Hydra and its confirmation.
 	RequestTimeout time.Duration
+	// Limits say how often whom is answered. Zero: no limits.
+	Limits Limits
+	// Now is the clock of the limits. Nil means time.Now.
+	Now func() time.Time
 	// Version of the program, for the OpenAPI document. Empty means "dev".
 	Version string
 	// TokenURL is Hydra's token endpoint, for the OpenAPI document. Empty
@@ -53,6 +57,7 @@ const (
 type server struct {
 	Config
 	bodies  shapes
+	limits  *limiters
 	health  *health
 	openapi []byte
 }
@@ -66,6 +71,9 @@ func newServer(c Config) *server {
 	}
 	if c.RequestTimeout == 0 {
 		c.RequestTimeout = defaultRequestTimeout
+	}
+	if c.Now == nil {
+		c.Now = time.Now
 	}
 	if c.Version == "" {
 		c.Version = "dev"
@@ -83,8 +91,12 @@ func New(c Config) (http.Handler, error) {
 		return nil, errors.New("handlers: MaxBodyBytes and RequestTimeout cannot be negative")
 	}
 	s := newServer(c)
+	var err error
+	if s.limits, err = newLimiters(c.Limits, s.Now); err != nil {
+		return nil, err
+	}
 	engine := newEngine()
-	engine.Use(s.open, s.recoverPanic, s.requireHTTPS, s.authenticate, s.checkPath, s.readBody)
+	engine.Use(s.open, s.recoverPanic, s.limitAddress, s.requireHTTPS, s.authenticate, s.checkPath, s.readBody)
 	engine.NoRoute(s.noRoute)
 	engine.NoMethod(s.noMethod)
 	if err := s.routes(engine); err != nil {

@@ -24,6 +24,9 @@ type exchange struct {
 	secure    bool   // came over TLS, as far as it can be trusted
 	principal string // who calls, once known
 	err       error  // why it failed, for the log
+
+	header   http.Header // of the answer
+	tightest standing    // the limit that leaves least, as the headers say
 }
 
 type exchangeKey struct{}
@@ -41,7 +44,7 @@ func exchangeFrom(ctx context.Context) *exchange {
 func (s *server) open(c *gin.Context) {
 	start, arrived := time.Now(), c.Request.Context()
 	peer := s.peerOf(c.Request)
-	x := &exchange{id: requestID(c.Request, peer.trusted), address: s.clientAddress(c.Request, peer), secure: s.secure(c.Request, peer)}
+	x := &exchange{id: requestID(c.Request, peer.trusted), address: s.clientAddress(c.Request, peer), secure: s.secure(c.Request, peer), header: c.Writer.Header()}
 	ctx, cancel := context.WithTimeout(context.WithValue(arrived, exchangeKey{}, x), s.RequestTimeout)
 	defer cancel()
 	c.Request = c.Request.WithContext(ctx)
@@ -106,6 +109,9 @@ func (s *server) logRequest(c *gin.Context, x *exchange, arrived context.Context
 		slog.String("address", x.address),
 	}
 	level := slog.LevelInfo
+	if status == http.StatusTooManyRequests {
+		level = slog.LevelDebug // see refuse
+	}
 	if x.err != nil && status >= http.StatusInternalServerError {
 		attrs = append(attrs, slog.String("error", x.err.Error()))
 		level = slog.LevelWarn

@@ -23,6 +23,7 @@ func describe(doc *huma.OpenAPI, c Config) {
 	doc.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"bearer": {Type: "http", Scheme: "bearer", Description: "an access token of a management key, audience tokenos"},
 	}
+	doc.Components.Headers = limitHeaders
 	if c.TokenURL == "" {
 		return
 	}
@@ -82,6 +83,7 @@ func document(doc *huma.OpenAPI) ([]byte, error) {
 				op.Security = append(op.Security, map[string][]string{"oauth2": op.Security[0]["bearer"]})
 			}
 			op.Tags = []string{tagOf(op.Path)}
+			describeLimits(op)
 		}
 	}
 	return json.Marshal(doc)

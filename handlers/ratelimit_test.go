@@ -1,0 +1,462 @@
+package handlers_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/tokenos/tokenos/apikey"
+	"github.com/tokenos/tokenos/handlers"
+)
+
+// hand is a clock that the test sets.
+type hand struct {
+	mu sync.Mutex
+	at time.Time
+}
+
+func (h *hand) now() time.Time {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.at
+}
+
+func (h *hand) advance(d time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.at = h.at.Add(d)
+}
+
+// limitedBench is a bench with limits and a clock; asked counts Authenticate.
+type limitedBench struct {
+	*bench
+	hand  *hand
+	asked *atomic.Int32
+}
+
+func newLimitedBench(t testing.TB, l handlers.Limits, more ...func(*handlers.Config)) *limitedBench {
+	t.Helper()
+	out := &limitedBench{hand: &hand{at: then}, asked: &atomic.Int32{}}
+	out.bench = newBench(t, func(c *handlers.Config) {
+		trusting(c)
+		c.Limits, c.Now = l, out.hand.now
+		c.Authenticate = func(ctx context.Context, token string) (apikey.Caller, error) {
+			out.asked.Add(1)
+			if strings.HasPrefix(token, "good-") {
+				return apikey.Caller{Principal: "key:" + token, Rights: []apikey.Right{apikey.Admin}}, nil
+			}
+			return authenticate(ctx, token)
+		}
+		for _, change := range more {
+			change(c)
+		}
+	})
+	return out
+}
+
+// from makes a request of an address, with a token.
+func from(address, method, target, token string) *http.Request {
+	r := request(method, target, "")
+	r.RemoteAddr = address + ":4711"
+	if strings.Contains(address, ":") {
+		r.RemoteAddr = "[" + address + "]:4711"
+	}
+	r.Header.Set("Authorization", "Bearer "+token)
+	if token == "" {
+		r.Header.Del("Authorization")
+	}
+	return r
+}
+
+// wantLimits compares the headers of an answer, and the status.
+func wantLimits(t *testing.T, what string, res reply, status int, policy, limit, retryAfter string) {
+	t.Helper()
+	h := res.Header
+	got := [...]string{fmt.Sprint(res.StatusCode), h.Get("RateLimit-Policy"), h.Get("RateLimit"), h.Get("Retry-After")}
+	if want := [...]string{fmt.Sprint(status), policy, limit, retryAfter}; got != want {
+		t.Errorf("%s: got %q, want %q", what, got, want)
+	}
+	for _, name := range []string{"RateLimit-Policy", "RateLimit", "Retry-After"} {
+		if len(h.Values(name)) > 1 {
+			t.Errorf("%s: %s twice", what, name)
+		}
+	}
+}
+
+// Every limited answer tells of the limit that leaves least, in the form of the
+// draft, and a refusal when to come again.
+func TestRateLimitHeaders(t *testing.T) {
+	b := newLimitedBench(t, handlers.Limits{
+		Address:  handlers.Limit{PerMinute: 120, Burst: 4},
+		Caller:   handlers.Limit{PerMinute: 10, Burst: 3},
+		Failures: handlers.Limit{PerMinute: 20, Burst: 2},
+		Self:     handlers.Limit{PerMinute: 1, Burst: 2},
+	})
+	const address, caller, failures, self = `"address";q=4;w=2`, `"caller";q=3;w=18`, `"failures";q=2;w=6`, `"self";q=2;w=120`
+	at := "/v1/keys/" + keyID
+	for _, step := range []struct {
+		wait                                   time.Duration
+		address, method, target, token         string
+		status                                 int
+		policy, limit, retryAfter, description string
+	}{
+		{0, "192.0.2.1", "GET", at, "good-a", 200, caller, `"caller";r=2;t=6`, "", "the caller's is tighter"},
+		{2 * time.Second, "192.0.2.1", "GET", at, "good-a", 200, caller, `"caller";r=1;t=4`, "", "a third of a token later"},
+		{0, "192.0.2.2", "GET", at, "good-a", 200, caller, `"caller";r=0;t=4`, "", "the last one"},
+		{0, "192.0.2.2", "GET", at, "good-a", 429, caller, `"caller";r=0;t=4`, "4", "one too many"},
+		{0, "192.0.2.2", "POST", "/v1/keys", "good-a", 429, caller, `"caller";r=0;t=4`, "4", "refused ones cost nothing"},
+		{0, "192.0.2.2", "GET", "/v1/nothing", "", 401, address, `"address";r=0;t=1`, "", "but they count for the address"},
+		{0, "192.0.2.2", "GET", "/v1/nothing", "", 429, address, `"address";r=0;t=1`, "1", "the address is refused before all else"},
+		{0, "192.0.2.2", "GET", "/health/alive", "", 200, "", "", "", "health is free"},
+		{0, "192.0.2.3", "GET", at, "bad", 401, failures, `"failures";r=1;t=3`, "", "a failure"},
+		{0, "192.0.2.3", "GET", at, "bad", 401, failures, `"failures";r=0;t=3`, "", "the last failure"},
+		{0, "192.0.2.3", "GET", at, "bad", 429, failures, `"failures";r=0;t=3`, "3", "one failure too many"},
+		{500 * time.Millisecond, "192.0.2.4", "PUT", at, "good-b", 405, caller, `"caller";r=2;t=6`, "", "a wrong method counts"},
+		{0, "192.0.2.4", "HEAD", at, "good-b", 200, caller, `"caller";r=1;t=6`, "", "HEAD counts"},
+		{0, "192.0.2.4", "GET", "/v1/nothing", "good-b", 404, caller, `"caller";r=0;t=6`, "", "no route counts"},
+		{0, "192.0.2.5", "GET", "/nothing", "", 404, address, `"address";r=3;t=1`, "", "no route, no token"},
+		{0, "192.0.2.5", "GET", "/health/nothing", "", 404, address, `"address";r=2;t=1`, "", "no health check"},
+		{0, "192.0.2.5", "GET", "/openapi.json", "", 200, address, `"address";r=1;t=1`, "", "the document"},
+		{0, "192.0.2.6", "GET", "/v1/self", "", 401, self, `"self";r=1;t=60`, "", "the holder"},
+		{0, "192.0.2.6", "GET", "/v1/self/x", "", 401, self, `"self";r=0;t=60`, "", "below"},
+		{0, "192.0.2.6", "GET", "/v1/self", "", 429, self, `"self";r=0;t=60`, "60", "too many of the holder's"},
+		{0, "192.0.2.7", "GET", "/v1/selfish", "", 401, address, `"address";r=3;t=1`, "", "not the holder's"},
+	} {
+		b.hand.advance(step.wait)
+		res, body := b.do(from(step.address, step.method, step.target, step.token))
+		wantLimits(t, step.description, res, step.status, step.policy, step.limit, step.retryAfter)
+		if step.status == 429 {
+			wantProblem(t, res, body, 429, apikey.ErrRateLimited)
+		}
+	}
+}
+
+// Without limits nothing is counted, and no header tells of any.
+func TestNoLimits(t *testing.T) {
+	b := newLimitedBench(t, handlers.Limits{Address: handlers.Limit{Burst: 1}})
+	for range 500 {
+		res, _ := b.do(from("192.0.2.1", "GET", "/v1/keys/"+keyID, "good-a"))
+		if wantLimits(t, "no limits", res, 200, "", "", ""); t.Failed() {
+			return
+		}
+	}
+}
+
+// Limits that make no sense are refused at once.
+func TestSenselessLimits(t *testing.T) {
+	for _, l := range []handlers.Limit{{PerMinute: -1, Burst: 1}, {PerMinute: 1}, {PerMinute: 1, Burst: -1}, {PerMinute: 1 << 40, Burst: 1}, {PerMinute: 1, Burst: 1 << 40}} {
+		for name, limits := range map[string]handlers.Limits{"address": {Address: l}, "caller": {Caller: l}, "failures": {Failures: l}, "self": {Self: l}} {
+			h, err := handlers.New(handlers.Config{API: newFake(), Authenticate: authenticate, Limits: limits})
+			if h != nil || err == nil || !strings.Contains(err.Error(), "limit "+name) {
+				t.Errorf("%+v: got %v, %v", limits, h, err)
+			}
+		}
+	}
+}
+
+// What counts as one address: whoever writes X-Forwarded-For himself stays the
+// peer that he is, behind a trusted proxy each has his own, and one site of
+// IPv6 has one.
+func TestLimitedAddresses(t *testing.T) {
+	const count = 1000
+	for _, test := range []struct {
+		name, peer string
+		forwarded  func(i int) string
+		peerOf     func(i int) string
+		passed     int
+	}{
+		{name: "spoofed", peer: "192.0.2.7", forwarded: func(i int) string { return fmt.Sprintf("198.51.%d.%d", i/250, i%250) }, passed: 10},
+		{name: "spoofed before the real one", peer: "10.0.0.1", forwarded: func(i int) string { return fmt.Sprintf("198.51.%d.%d, 203.0.113.5", i/250, i%250) }, passed: 10},
+		{name: "behind a proxy", peer: "10.0.0.1", forwarded: func(i int) string { return fmt.Sprintf("198.51.%d.%d", i/250, i%250) }, passed: count},
+		{name: "unreadable behind a proxy", peer: "10.0.0.1", forwarded: func(i int) string { return fmt.Sprint("nobody", i) }, passed: 10},
+		{name: "one /64", peerOf: func(i int) string { return fmt.Sprintf("[2001:db8:1:2::%x]:1", i+1) }, passed: 10},
+		{name: "many /64", peerOf: func(i int) string { return fmt.Sprintf("[2001:db8:1:%x::1]:1", i+1) }, passed: count},
+		{name: "IPv4 inside IPv6", peerOf: func(i int) string { return fmt.Sprintf("[::ffff:192.0.2.%d]:1", i%2) }, passed: 20},
+		{name: "no address", peerOf: func(i int) string { return "@" }, passed: 10},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			b := newLimitedBench(t, handlers.Limits{Address: handlers.Limit{PerMinute: 1, Burst: 10}})
+			passed := 0
+			for i := range count {
+				r := request("GET", "/openapi.json", "")
+				r.RemoteAddr = test.peer + ":4711"
+				if test.peerOf != nil {
+					r.RemoteAddr = test.peerOf(i)
+				}
+				if test.forwarded != nil {
+					r.Header.Set("X-Forwarded-For", test.forwarded(i))
+				}
+				if res, _ := b.do(r); res.StatusCode == 200 {
+					passed++
+				}
+			}
+			if passed != test.passed {
+				t.Errorf("%d requests passed, want %d", passed, test.passed)
+			}
+		})
+	}
+}
+
+// Past the burst of bad tokens nobody is asked about one any more, while a token
+// that was accepted from anywhere goes on working from that address; after the
+// refill one more is looked at.
+func TestFailures(t *testing.T) {
+	b := newLimitedBench(t, handlers.Limits{Failures: handlers.Limit{PerMinute: 20, Burst: 5}})
+	const bad = "192.0.2.66"
+	at := "/v1/keys/" + keyID
+	status := func(address, token string) int {
+		res, _ := b.do(from(address, "GET", at, token))
+		return res.StatusCode
+	}
+	if got := status("192.0.2.1", "good-old"); got != 200 {
+		t.Fatalf("a good token: %d", got)
+	}
+	for i := range 100 {
+		want := 429
+		if i < 5 {
+			want = 401
+		}
+		if got := status(bad, fmt.Sprint("bad", i)); got != want {
+			t.Errorf("bad token %d: got %d, want %d", i, got, want)
+		}
+	}
+	if got := b.asked.Load(); got != 6 {
+		t.Errorf("asked %d times, want once for the good one and 5 times for bad ones", got)
+	}
+	if got := status(bad, "good-old"); got != 200 {
+		t.Errorf("a token accepted before, from the bad address: %d", got)
+	}
+	if got := status(bad, "good-new"); got != 429 {
+		t.Errorf("a token not seen before, from the bad address: %d", got)
+	}
+	if got := status("192.0.2.2", "bad"); got != 401 {
+		t.Errorf("a bad token from elsewhere: %d", got)
+	}
+	if got := status(bad, ""); got != 401 {
+		t.Errorf("no token, which costs nobody anything: %d", got)
+	}
+	b.hand.advance(3 * time.Second)
+	for range 20 {
+		if got := status(bad, "good-new"); got != 200 {
+			t.Errorf("a good token after the refill: %d; success must cost nothing", got)
+		}
+	}
+	if first, second := status(bad, "bad"), status(bad, "bad"); first != 401 || second != 429 {
+		t.Errorf("two bad ones after the refill of one: %d, %d", first, second)
+	}
+	b.hand.advance(3 * time.Minute)
+	if got := status(bad, "good-old"); got != 200 {
+		t.Errorf("used again: %d", got)
+	}
+	for range 6 {
+		status(bad, "bad")
+	}
+	b.hand.advance(2 * time.Second)
+	if got := status(bad, "good-old"); got != 200 {
+		t.Errorf("accepted two seconds ago: %d", got)
+	}
+}
+
+// A credential that was accepted is forgotten five minutes after the last time,
+// and at once when it is refused.
+func TestAcceptedIsForgotten(t *testing.T) {
+	ended := map[string]bool{}
+	b := newLimitedBench(t, handlers.Limits{Failures: handlers.Limit{PerMinute: 1, Burst: 1}}, func(c *handlers.Config) {
+		next := c.Authenticate
+		c.Authenticate = func(ctx context.Context, token string) (apikey.Caller, error) {
+			caller, err := next(ctx, token)
+			if ended[token] {
+				return apikey.Caller{}, apikey.ErrUnauthenticated
+			}
+			return caller, err
+		}
+	})
+	status := func(token string) int {
+		res, _ := b.do(from("192.0.2.1", "GET", "/v1/keys/"+keyID, token))
+		return res.StatusCode
+	}
+	for token, then := range map[string]func(){
+		"good-a": func() { b.hand.advance(5*time.Minute + time.Second) },
+		"good-b": func() { ended["good-b"] = true; status("good-b") },
+	} {
+		if got := status(token); got != 200 {
+			t.Fatalf("%s: %d", token, got)
+		}
+		then()
+		for range 2 {
+			status("bad")
+		}
+		before := b.asked.Load()
+		if got := status(token); got != 429 || b.asked.Load() != before {
+			t.Errorf("%s: got %d, asked %d times more", token, got, b.asked.Load()-before)
+		}
+		b.hand.advance(time.Minute)
+	}
+}
+
+// Only a credential that was refused is a failure, not one that nobody could
+// look up.
+func TestOutagesAreNoFailures(t *testing.T) {
+	b := newLimitedBench(t, handlers.Limits{Failures: handlers.Limit{PerMinute: 1, Burst: 2}}, func(c *handlers.Config) {
+		c.Authenticate = func(context.Context, string) (apikey.Caller, error) {
+			return apikey.Caller{}, &apikey.Error{Kind: apikey.ErrUnavailable}
+		}
+	})
+	for range 20 {
+		res, body := b.do(from("192.0.2.1", "GET", "/v1/keys", "any"))
+		wantProblem(t, res, body, 503, apikey.ErrUnavailable)
+		if res.Header.Get("RateLimit") != "" {
+			t.Errorf("RateLimit %q", res.Header.Get("RateLimit"))
+		}
+	}
+}
+
+// Many bad tokens at once have no more looks than one after the other, and
+// those that wait for an answer are counted.
+func TestFailuresAtOnce(t *testing.T) {
+	release := make(chan struct{})
+	b := newLimitedBench(t, handlers.Limits{Failures: handlers.Limit{PerMinute: 1, Burst: 5}}, func(c *handlers.Config) {
+		next := c.Authenticate
+		c.Authenticate = func(ctx context.Context, token string) (apikey.Caller, error) {
+			defer func() { <-release }()
+			return next(ctx, token)
+		}
+	})
+	var work sync.WaitGroup
+	answers := make(chan int, 50)
+	for i := range 50 {
+		work.Go(func() {
+			res, _ := b.do(from("192.0.2.1", "GET", "/v1/keys", fmt.Sprint("bad", i)))
+			answers <- res.StatusCode
+		})
+	}
+	for range 45 {
+		if got := <-answers; got != 429 {
+			t.Errorf("got %d while five are looked at", got)
+		}
+	}
+	close(release)
+	work.Wait()
+	if got := b.asked.Load(); got != 5 {
+		t.Errorf("asked %d times, want 5", got)
+	}
+}
+
+// A caller over its limit costs neither Hydra nor the ledger anything, and its
+// body is not read.
+func TestRefusingIsCheap(t *testing.T) {
+	b := newLimitedBench(t, handlers.Limits{Caller: handlers.Limit{PerMinute: 1, Burst: 2}})
+	for range 2 {
+		b.do(from("192.0.2.1", "GET", "/v1/keys/"+keyID, "good-a"))
+	}
+	b.count()
+	body := &unreadable{}
+	for range 50 {
+		r := from("192.0.2.1", "POST", "/v1/keys", "good-a")
+		r.Body, r.ContentLength = body, 100
+		res, text := b.do(r)
+		wantProblem(t, res, text, 429, apikey.ErrRateLimited)
+	}
+	if b.asked.Load() != 2 || b.count() != 0 || body.read {
+		t.Errorf("asked %d times, body read: %v", b.asked.Load(), body.read)
+	}
+	if res, _ := b.do(from("192.0.2.1", "GET", "/v1/keys/"+keyID, "good-b")); res.StatusCode != 200 {
+		t.Errorf("another caller from that address: %d", res.StatusCode)
+	}
+}
+
+// unreadable is a body that remembers whether it was read.
+type unreadable struct{ read bool }
+
+func (u *unreadable) Read([]byte) (int, error) { u.read = true; return 0, context.Canceled }
+func (u *unreadable) Close() error             { return nil }
+
+// Callers at once never get more than the burst and what time has added.
+func TestCallersAtOnce(t *testing.T) {
+	b := newLimitedBench(t, handlers.Limits{Caller: handlers.Limit{PerMinute: 600, Burst: 50}})
+	var passed atomic.Int32
+	flood := func() {
+		var work sync.WaitGroup
+		for range 16 {
+			work.Go(func() {
+				for range 40 {
+					if res, _ := b.do(from("192.0.2.1", "GET", "/v1/keys/"+keyID, "good-a")); res.StatusCode == 200 {
+						passed.Add(1)
+					}
+				}
+			})
+		}
+		work.Wait()
+	}
+	flood()
+	if got := passed.Load(); got != 50 {
+		t.Errorf("%d passed, want the burst of 50", got)
+	}
+	b.hand.advance(2 * time.Second)
+	flood()
+	if got := passed.Load(); got != 70 {
+		t.Errorf("%d passed, want 20 more after two seconds", got)
+	}
+	b.hand.advance(time.Hour)
+	flood()
+	if got := passed.Load(); got != 120 {
+		t.Errorf("%d passed, want no more than a burst after an hour", got)
+	}
+}
+
+// Refusals do not fill the log: one line a minute for each that is refused,
+// with nothing of what was sent.
+func TestRefusalsAreLoggedOnce(t *testing.T) {
+	b := newLimitedBench(t, handlers.Limits{
+		Address: handlers.Limit{PerMinute: 1, Burst: 1}, Caller: handlers.Limit{PerMinute: 1, Burst: 1}, Failures: handlers.Limit{PerMinute: 1, Burst: 1}})
+	type line struct{ Level, Msg, Limit, Address, Principal string }
+	flood := func(address, token string) (out []line) {
+		b.log.Reset()
+		for range 100 {
+			r := from(address, "GET", "/v1/keys/"+keyID, token)
+			r.Header.Set("X-Forwarded-For", canary)
+			b.do(r)
+		}
+		if strings.Contains(b.log.String(), canary) {
+			t.Error("the log repeats what was sent")
+		}
+		for raw := range strings.Lines(b.log.String()) {
+			var l line
+			if err := json.Unmarshal([]byte(raw), &l); err != nil {
+				t.Fatal(err)
+			}
+			if l.Msg != "request" || l.Level != "INFO" {
+				out = append(out, l)
+			}
+		}
+		if lines := strings.Count(b.log.String(), "\n"); lines > 2 {
+			t.Errorf("%d lines of 100 requests", lines)
+		}
+		return out
+	}
+	want := line{"WARN", "rate limited", "address", "192.0.2.1", ""}
+	for _, wait := range []time.Duration{0, time.Minute} {
+		b.hand.advance(wait)
+		if got := flood("192.0.2.1", "good-a"); len(got) != 1 || got[0] != want {
+			t.Errorf("got %+v", got)
+		}
+	}
+	b.hand.advance(30 * time.Second)
+	if got := flood("192.0.2.1", "good-a"); len(got) != 0 {
+		t.Errorf("half a minute later: %+v", got)
+	}
+
+	b = newLimitedBench(t, handlers.Limits{Caller: handlers.Limit{PerMinute: 1, Burst: 1}, Failures: handlers.Limit{PerMinute: 1, Burst: 1}})
+	if got := flood("192.0.2.1", "good-a"); len(got) != 1 || got[0] != (line{"WARN", "rate limited", "caller", "192.0.2.1", "key:good-a"}) {
+		t.Errorf("got %+v", got)
+	}
+	if got := flood("192.0.2.1", canary); len(got) != 1 || got[0] != (line{"WARN", "rate limited", "failures", "192.0.2.1", ""}) {
+		t.Errorf("got %+v", got)
+	}
+}
