@@ -13,8 +13,9 @@
 //	use(issued.Key.ID, issued.Secret.Reveal())
 //
 // Reads, and changes by POST, are tried again when the server or the way to it
-// fails for a moment: every POST carries an Idempotency-Key, so it is done
-// once and answers the same secret. PATCH and DELETE are tried once.
+// fails for a moment, or a rate limit asks to wait for a few seconds: every
+// POST carries an Idempotency-Key, so it is done once and answers the same
+// secret. PATCH and DELETE are tried once.
 //
 // It imports apikey and nothing else of ours.
 package client

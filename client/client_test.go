@@ -31,16 +31,18 @@ var then = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 // of it.
 func behind(t *testing.T, api apikey.API) *client.Client {
 	t.Helper()
-	h, err := handlers.New(handlers.Config{API: api, Authenticate: func(_ context.Context, got string) (apikey.Caller, error) {
-		if got != token {
-			return apikey.Caller{}, apikey.ErrUnauthenticated
-		}
-		return apikey.Caller{Principal: "key:root"}, nil
-	}})
+	h, err := handlers.New(handlers.Config{API: api, Authenticate: good})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return of(t, h, nil)
+}
+
+func good(_ context.Context, got string) (apikey.Caller, error) {
+	if got != token {
+		return apikey.Caller{}, apikey.ErrUnauthenticated
+	}
+	return apikey.Caller{Principal: "key:root"}, nil
 }
 
 func of(t *testing.T, h http.Handler, change func(*client.Config)) *client.Client {
@@ -173,6 +175,7 @@ func TestErrorsKeepTheirKind(t *testing.T) {
 		apikey.ErrReplaced, apikey.ErrRotationPending,
 		apikey.ErrIdempotencyRunning, apikey.ErrReplayExpired, apikey.ErrIdempotencyMismatch, apikey.ErrPrecondition, apikey.ErrPreconditionRequired,
 		apikey.ErrUnavailable, apikey.ErrInternal, apikey.ErrMethodNotAllowed, apikey.ErrUnsupportedMediaType, apikey.ErrTooLarge, apikey.ErrTimeout,
+		apikey.ErrRateLimited,
 	} {
 		s.err = &apikey.Error{Kind: kind, Detail: "the words", Pending: true, RetryAfter: time.Second}
 		err := c.Delete(t.Context(), keyID) // not tried again

@@ -27,7 +27,7 @@ const (
 
 	defaultRetries = 3
 	firstDelay     = 200 * time.Millisecond
-	longest        = 5 * time.Second // also for what Retry-After may ask
+	longest        = 5 * time.Second // also of what Retry-After asks
 )
 
 // call is one request to make.
@@ -96,23 +96,24 @@ func encode(body any) ([]byte, error) {
 	return json.Marshal(body)
 }
 
-// retries tries again what failed on the way or was answered 503, after twice
-// the delay each time or what Retry-After says, with jitter, so that many
-// clients do not come back as one.
+// retries tries again what failed on the way, was answered 503, or came too
+// soon for a rate limit that has room again within longest. It waits twice the
+// delay each time or what Retry-After says, with jitter, so that many clients
+// do not come back as one.
 func retries(most int) retrypolicy.RetryPolicy[*answer] {
 	return retrypolicy.NewBuilder[*answer]().
 		HandleIf(func(a *answer, err error) bool {
 			if err != nil {
 				return transient(err)
 			}
-			return a.status == http.StatusServiceUnavailable
+			return a.status == http.StatusServiceUnavailable || passing(a)
 		}).
 		WithMaxRetries(most).
 		WithBackoff(firstDelay, longest).
 		WithJitterFactor(0.25).
 		WithDelayFunc(func(exec failsafe.ExecutionAttempt[*answer]) time.Duration {
 			if a := exec.LastResult(); a != nil {
-				if after := retryAfter(a.header); after > 0 {
+				if after := min(retryAfter(a.header), longest); after > 0 {
 					return after + after/3 // a quarter of jitter never makes it less than asked
 				}
 			}
@@ -122,13 +123,19 @@ func retries(most int) retrypolicy.RetryPolicy[*answer] {
 		Build()
 }
 
-// retryAfter reads the header's seconds, at most longest; -1 without one.
+// passing reports whether a is our server's 429, and to wait for its end is
+// worth while. The request was not processed. A proxy's 429 may mean anything.
+func passing(a *answer) bool {
+	return a.status == http.StatusTooManyRequests && retryAfter(a.header) <= longest && errors.Is(failure(a), apikey.ErrRateLimited)
+}
+
+// retryAfter reads the header's seconds, at most an hour; -1 without one.
 func retryAfter(h http.Header) time.Duration {
 	n, err := strconv.Atoi(h.Get("Retry-After"))
 	if err != nil || n < 0 {
 		return -1
 	}
-	return min(time.Duration(min(n, 3600))*time.Second, longest)
+	return time.Duration(min(n, 3600)) * time.Second
 }
 
 // transient reports whether a failure without an answer may pass: not a wrong
