@@ -28,7 +28,9 @@ func TestLoadDefaults(t *testing.T) {
 			Retries: 2, MaxConcurrent: 32},
 		Ledger: Ledger{URL: NewSecret("postgres://tokenos:" + ledgerPass + "@db/tokenos"), MaxConnections: 10, Lease: sec(60)},
 		Secret: NewSecret(goodSecret),
-		Log:    Log{Level: "info", Format: "json"},
+		Limits: Limits{AddressPerMinute: 6000, AddressBurst: 200, CallerPerMinute: 3000, CallerBurst: 100,
+			FailuresPerMinute: 20, FailuresBurst: 20, SelfPerMinute: 10, SelfBurst: 10},
+		Log: Log{Level: "info", Format: "json"},
 	}
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(Config{}), cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("Load (-want +got):\n%s", diff)

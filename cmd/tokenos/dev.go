@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tokenos/tokenos/config"
 	"github.com/tokenos/tokenos/handlers"
 	"github.com/tokenos/tokenos/hydradev"
 )
@@ -133,7 +134,7 @@ func (p program) runDev(ctx context.Context, o devOptions) (err error) {
 // serve prints what a person needs and answers requests until ctx ends.
 func (d *devStack) serve(ctx context.Context) error {
 	handler, err := handlers.New(handlers.Config{API: d.app.service, Authenticate: d.app.service.Authenticate, Ready: d.app.checks(), Log: d.log,
-		InsecureLoopback: true, Version: version(), TokenURL: d.hydra.TokenURL()})
+		Limits: limits(config.DefaultLimits()), InsecureLoopback: true, Version: version(), TokenURL: d.hydra.TokenURL()})
 	if err != nil {
 		return err
 	}

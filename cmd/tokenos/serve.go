@@ -82,7 +82,7 @@ func (a *app) servers(ctx context.Context, cfg *config.Config) (api served, ops 
 	}
 	hc := handlers.Config{API: a.service, Authenticate: a.service.Authenticate, Ready: a.checks(), Log: a.log,
 		Version: version(), TokenURL: a.hydra.TokenURL(), TrustedProxies: proxies,
-		MaxBodyBytes: int64(cfg.Server.MaxBodyBytes), RequestTimeout: cfg.Server.RequestTimeout.Std()}
+		Limits: limits(cfg.Limits), MaxBodyBytes: int64(cfg.Server.MaxBodyBytes), RequestTimeout: cfg.Server.RequestTimeout.Std()}
 	handler, err := handlers.New(hc)
 	if err != nil {
 		return api, nil, err
@@ -124,6 +124,16 @@ func server(h http.Handler, cfg *config.Config, log *slog.Logger) *http.Server {
 	s.WriteTimeout, s.IdleTimeout = cfg.Server.WriteTimeout.Std(), cfg.Server.IdleTimeout.Std()
 	s.MaxHeaderBytes = cfg.Server.MaxHeaderBytes
 	return s
+}
+
+// limits are the rate limits as handlers takes them.
+func limits(c config.Limits) handlers.Limits {
+	return handlers.Limits{
+		Address:  handlers.Limit{PerMinute: c.AddressPerMinute, Burst: c.AddressBurst},
+		Caller:   handlers.Limit{PerMinute: c.CallerPerMinute, Burst: c.CallerBurst},
+		Failures: handlers.Limit{PerMinute: c.FailuresPerMinute, Burst: c.FailuresBurst},
+		Self:     handlers.Limit{PerMinute: c.SelfPerMinute, Burst: c.SelfBurst},
+	}
 }
 
 // prefixes reads addresses and CIDR ranges.

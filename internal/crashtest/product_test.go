@@ -59,6 +59,7 @@ func newProduct(t *testing.T, ledger string) *product {
 	p.env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(),
 		"TOKENOS_SERVER_LISTEN=" + p.addr, "TOKENOS_SERVER_PUBLIC_URL=https://keys.example.test", "TOKENOS_SERVER_TRUSTED_PROXIES=127.0.0.1",
 		"TOKENOS_HYDRA_ADMIN_URL=" + p.hydra.AdminURL(), "TOKENOS_HYDRA_PUBLIC_URL=" + p.hydra.PublicURL(),
+		"TOKENOS_LIMITS_ADDRESS_PER_MINUTE=0", "TOKENOS_LIMITS_CALLER_PER_MINUTE=0", // all workers are one caller
 		"TOKENOS_HYDRA_TIMEOUT=900ms", "TOKENOS_HYDRA_CHANGE_TIMEOUT=2s", "TOKENOS_LEDGER_LEASE=8s",
 		"TOKENOS_LEDGER_URL=" + ledger, "TOKENOS_SECRET=crash-test-server-secret-0123456789abcdef"}
 	p.command("migrate")
