@@ -7,7 +7,7 @@
 // routes.go names every route on one screen. A request passes, in this order:
 // exchange.go (request id, deadline, headers, log line, panics), ratelimit.go
 // (too many requests; bucket.go counts them), https.go (a plain connection gets
-// nothing but a refusal), auth.go (who calls), body.go
+// nothing but a refusal), auth.go (who calls; attempt.go for who guesses), body.go
 // (size and media type), request.go (path ids, query, headers), and then one
 // short handler. json.go and shape.go read a body strictly. problem.go holds
 // the only table from kinds of errors to the wire (RFC 9457).

@@ -2,7 +2,6 @@ package handlers
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,7 +10,6 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
-	"github.com/maypok86/otter/v2"
 
 	"github.com/tokenos/tokenos/apikey"
 )
@@ -33,17 +31,10 @@ type Limits struct {
 	Self Limit
 }
 
-const (
-	acceptedFor = 5 * time.Minute
-	maxAccepted = 10_000
-)
-
 // limiters are Limits at work.
 type limiters struct {
 	address, caller, failures, self, selfKey *limiter
-	// accepted are the credentials that were good within acceptedFor, by
-	// SHA-256, and whose they are.
-	accepted *otter.Cache[[sha256.Size]byte, string]
+	*attempts
 }
 
 func newLimiters(c Limits, now func() time.Time) (*limiters, error) {
@@ -65,11 +56,7 @@ func newLimiters(c Limits, now func() time.Time) (*limiters, error) {
 		errs = append(errs, err)
 	}
 	var err error
-	out.accepted, err = otter.New(&otter.Options[[sha256.Size]byte, string]{
-		MaximumSize:      maxAccepted,
-		ExpiryCalculator: otter.ExpiryWriting[[sha256.Size]byte, string](acceptedFor),
-		Clock:            clock{now: now, start: now()},
-	})
+	out.attempts, err = newAttempts(now)
 	return out, errors.Join(append(errs, err)...)
 }
 
@@ -119,7 +106,7 @@ func (s *server) limitSelf(ctx context.Context, id string) error {
 // good a while ago.
 func (s *server) authenticated(ctx context.Context, token string) (apikey.Caller, error) {
 	x := exchangeFrom(ctx)
-	principal, known := s.limits.accepted.GetIfPresent(sha256.Sum256([]byte(token)))
+	principal, known := s.limits.accepted.GetIfPresent(digestOf(token))
 	if known {
 		x.principal = principal
 		if err := s.spend(ctx, s.limits.caller, principal); err != nil {
@@ -136,40 +123,6 @@ func (s *server) authenticated(ctx context.Context, token string) (apikey.Caller
 		return caller, err
 	}
 	return caller, s.spend(ctx, s.limits.caller, caller.Principal)
-}
-
-// attempt runs check, which finds out whose a credential is, within the limit
-// of failures of the address. When that is used up, check runs only for a
-// credential that was good a while ago: whoever guesses must not lock out those
-// who share the address. check fails with [apikey.ErrUnauthenticated] for a
-// credential that is refused; other errors do not count.
-func (s *server) attempt(ctx context.Context, credential string, check func() (principal string, err error)) error {
-	hash := sha256.Sum256([]byte(credential))
-	key := addressKey(exchangeFrom(ctx).address)
-	_, known := s.limits.accepted.GetIfPresent(hash)
-	var got standing
-	if !known {
-		// Taken first and given back, else many at once would all find one left.
-		if got = s.limits.failures.take(key); got.refused {
-			return s.refuse(ctx, got)
-		}
-	}
-	principal, err := check()
-	refused := errors.Is(err, apikey.ErrUnauthenticated)
-	switch {
-	case refused && known:
-		s.limits.accepted.Invalidate(hash)
-		got = s.limits.failures.take(key)
-	case !refused && !known:
-		s.limits.failures.giveBack(key)
-	}
-	if refused {
-		exchangeFrom(ctx).show(got)
-	}
-	if err == nil {
-		s.limits.accepted.Set(hash, principal)
-	}
-	return err
 }
 
 // spend takes a token of a limit and lets the answer's headers say what is
