@@ -83,6 +83,55 @@ func disableEnable(b *testing.B, p *place, callers int) {
 		})...)
 }
 
+// rotate changes the secret in place, beside the two calls of Hydra that do it.
+// Ours also proves the new secret at Hydra.
+func rotate(b *testing.B, p *place, callers int) {
+	keys, clients := p.existing(b, callers)
+	ctx := as(b.Context())
+	measure(b, callers, p.sides(b,
+		func(api apikey.API, caller, _ int) error {
+			_, err := api.Rotate(ctx, keys[caller], apikey.RotateParams{GracePeriod: new(apikey.Duration(0)), Force: true})
+			return err
+		},
+		func(caller, _ int) error {
+			c := clients[caller]
+			c.Secret = apikey.GenerateSecret().Reveal()
+			if err := p.raw.put(c); err != nil {
+				return err
+			}
+			return p.raw.revokeTokens(c.ID)
+		})...)
+}
+
+// succeed rotates into a successor and ends the key before it, beside Hydra's
+// create, and the two calls that close a client.
+func succeed(b *testing.B, p *place, callers int) {
+	keys, clients := p.existing(b, callers)
+	ctx := as(b.Context())
+	measure(b, callers, p.sides(b,
+		func(api apikey.API, caller, _ int) error {
+			r, err := api.Rotate(ctx, keys[caller], apikey.RotateParams{})
+			if err != nil {
+				return err
+			}
+			keys[caller] = r.Key.ID
+			_, err = api.CompleteRotation(ctx, r.Key.ID, apikey.ActionParams{})
+			return err
+		},
+		func(caller, _ int) error {
+			old := clients[caller]
+			clients[caller] = newOAuthClient(newClientID())
+			if err := p.raw.create(clients[caller].ID); err != nil {
+				return err
+			}
+			old.GrantTypes = []string{"disabled"}
+			if err := p.raw.put(old); err != nil {
+				return err
+			}
+			return p.raw.revokeTokens(old.ID)
+		})...)
+}
+
 // existing makes a key and a client for each caller.
 func (p *place) existing(b *testing.B, callers int) (keys []string, clients []oauthClient) {
 	b.Helper()

@@ -43,6 +43,8 @@ func BenchmarkKeys(b *testing.B) {
 		{"create", create},
 		{"patch", patch},
 		{"disable-enable", disableEnable},
+		{"rotate-in-place", rotate},
+		{"rotate-successor", succeed},
 	}
 	for _, name := range placeNames {
 		b.Run(name, func(b *testing.B) {
