@@ -51,31 +51,38 @@ type API interface {
 	KeyEvents(ctx context.Context, id string, p PageParams) (Page[Event], error)
 	Events(ctx context.Context, p FeedParams) (Page[Event], error)
 	Capabilities(ctx context.Context) (Capabilities, error)
+	// Policies are the rules for an owner's keys; "": those of the caller's only
+	// owner, else of owners without rules of their own.
+	Policies(ctx context.Context, owner string) (EffectivePolicies, error)
+	// PolicyViolations lists keys that the rules of today would refuse, oldest
+	// first. A call looks at 2000 keys at most, so a page may be short, or empty,
+	// and still have a next one.
+	PolicyViolations(ctx context.Context, p PolicyViolationsParams) (Page[KeyViolations], error)
 }
 
 // CreateParams describe a new key. Zero members take their defaults.
 type CreateParams struct {
-	Name        string            `json:"name" minLength:"1" maxLength:"100" doc:"for people; need not be unique" example:"billing worker"`
-	Description string            `json:"description,omitempty" maxLength:"500"`
-	Owner       string            `json:"owner,omitempty" maxLength:"100" doc:"whose key it is; may be left out by a caller bound to one owner" example:"acme"`
-	Environment Environment       `json:"environment,omitempty" enum:"live,test" doc:"default live; becomes part of the id"`
-	Labels      map[string]string `json:"labels,omitempty" maxProperties:"32"`
-	AuthMethod  AuthMethod        `json:"auth_method,omitempty" enum:"client_secret_basic,client_secret_post,private_key_jwt" doc:"default client_secret_basic"`
-	Scopes      []string          `json:"scopes" minItems:"1" maxItems:"100" doc:"the most a token may be granted" example:"[\"orders:read\"]"`
-	Audiences   []string          `json:"audiences,omitempty" maxItems:"20" doc:"absolute URIs of the APIs a token may be meant for" example:"[\"https://api.example.com\"]"`
-	Token       *TokenParams      `json:"token,omitempty"`
-	PublicKeys  []PublicKeyInput  `json:"public_keys,omitempty" maxItems:"10" doc:"for private_key_jwt: 1 to 10, one algorithm"`
-	ExpiresAt   *time.Time        `json:"expires_at,omitempty" doc:"null or absent: never"`
-	Kind        Kind              `json:"kind,omitempty" enum:"api,management" doc:"management needs the right admin"`
-	Owners      []string          `json:"owners,omitempty" maxItems:"100" doc:"management keys only: bind it to these owners"`
+	Name        string              `json:"name" minLength:"1" maxLength:"100" doc:"for people; need not be unique" example:"billing worker"`
+	Description string              `json:"description,omitempty" maxLength:"500"`
+	Owner       string              `json:"owner,omitempty" maxLength:"100" doc:"whose key it is; may be left out by a caller bound to one owner" example:"acme"`
+	Environment Environment         `json:"environment,omitempty" enum:"live,test" doc:"default live; becomes part of the id"`
+	Labels      map[string]string   `json:"labels,omitempty" maxProperties:"32"`
+	AuthMethod  AuthMethod          `json:"auth_method,omitempty" enum:"client_secret_basic,client_secret_post,private_key_jwt" doc:"default client_secret_basic, or the first that the policy allows"`
+	Scopes      []string            `json:"scopes" minItems:"1" maxItems:"100" doc:"the most a token may be granted" example:"[\"orders:read\"]"`
+	Audiences   []string            `json:"audiences,omitempty" maxItems:"20" doc:"absolute URIs of the APIs a token may be meant for" example:"[\"https://api.example.com\"]"`
+	Token       *TokenParams        `json:"token,omitempty"`
+	PublicKeys  []PublicKeyInput    `json:"public_keys,omitempty" maxItems:"10" doc:"for private_key_jwt: 1 to 10, one algorithm"`
+	ExpiresAt   Nullable[time.Time] `json:"expires_at,omitzero" doc:"null: never; absent: as the policy says, else never"`
+	Kind        Kind                `json:"kind,omitempty" enum:"api,management" doc:"management needs the right admin"`
+	Owners      []string            `json:"owners,omitempty" maxItems:"100" doc:"management keys only: bind it to these owners"`
 
 	IdempotencyKey string `json:"-"`
 }
 
 // TokenParams are token settings of which any may be left out.
 type TokenParams struct {
-	Format   TokenFormat `json:"format,omitempty" enum:"opaque,jwt" doc:"default opaque"`
-	Lifetime *Duration   `json:"lifetime,omitempty" doc:"1m to 24h, default 15m" example:"15m"`
+	Format   TokenFormat `json:"format,omitempty" enum:"opaque,jwt" doc:"default opaque, unless the policy allows only jwt"`
+	Lifetime *Duration   `json:"lifetime,omitempty" doc:"1m to 24h; default 15m, or the most that the policy allows" example:"15m"`
 }
 
 // PublicKeyInput is a public key as a caller sends it.

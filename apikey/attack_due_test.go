@@ -62,7 +62,7 @@ func TestRefusedKeysDoNotStarveOthers(t *testing.T) {
 	proxy := hydratest.NewProxy(t, hydratest.Shared(t).AdminURL())
 	w := apikeytest.NewWorld(t, apikeytest.Options{Idle: true, AdminURL: proxy.URL()})
 	ctx, hour := as(t), time.Now().Add(time.Hour)
-	good := create(ctx, t, w.Service, apikey.CreateParams{ExpiresAt: &hour})
+	good := create(ctx, t, w.Service, apikey.CreateParams{ExpiresAt: apikey.SetTo(hour)})
 	model, err := w.Ledger.Key(ctx, good.Key.ID, apikey.View{})
 	if err != nil {
 		t.Fatal(err)

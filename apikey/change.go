@@ -100,6 +100,9 @@ func (s *Service) begin(ctx context.Context, in intent) (begun Begun, since time
 	for until := time.Now().Add(busyWait); ; {
 		since = time.Now()
 		begun, err = s.ledger.Begin(ctx, b)
+		if over, ok := errors.AsType[*QuotaError](err); ok {
+			return begun, since, overQuota(over.Quota)
+		}
 		if !errors.Is(err, ErrBusy) {
 			return begun, since, s.unanswered(b.Change, err)
 		}
@@ -132,7 +135,7 @@ func (s *Service) planOf(in intent) Plan {
 		}
 		target.Revision = r.Revision + 1
 		target.UpdatedAt = now
-		out := Planned{Target: target}
+		out := Planned{Target: target, Quota: s.quotaFor(in.action, r, target)}
 		if in.successor != nil {
 			out.Successor = in.successor()
 		}

@@ -43,7 +43,7 @@ func TestOnTime(t *testing.T) {
 	paused := create(ctx, t, w.Service, apikey.CreateParams{})
 	old, lasting := apikeytest.NewPair(t, "ES256"), apikeytest.NewPair(t, "ES256")
 	at := soon()
-	ends := create(ctx, t, w.Service, apikey.CreateParams{ExpiresAt: &at})
+	ends := create(ctx, t, w.Service, apikey.CreateParams{ExpiresAt: apikey.SetTo(at)})
 	pair := create(ctx, t, w.Service, apikey.CreateParams{AuthMethod: apikey.PrivateKeyJWT,
 		PublicKeys: []apikey.PublicKeyInput{{JWK: old.Public, ExpiresAt: &at}, {JWK: lasting.Public}}})
 	if _, err := w.Service.Disable(ctx, paused.Key.ID, apikey.DisableParams{Until: &at}); err != nil {
@@ -80,8 +80,8 @@ func TestOnTimeBesideAStuckKey(t *testing.T) {
 	ctx, f := as(t), w.Fixture()
 	at := soon()
 	before := at.Add(-time.Second)
-	stuck := create(ctx, t, w.Service, apikey.CreateParams{ExpiresAt: &before})
-	ends := create(ctx, t, w.Service, apikey.CreateParams{ExpiresAt: &at})
+	stuck := create(ctx, t, w.Service, apikey.CreateParams{ExpiresAt: apikey.SetTo(before)})
+	ends := create(ctx, t, w.Service, apikey.CreateParams{ExpiresAt: apikey.SetTo(at)})
 	hang := proxy.Inject(hydratest.Hang().On("PUT", "/admin/clients/"+stuck.Key.ID))
 	onTime(t, "the other key expires", at, func() bool { return !f.Works(t, ends.Key, ends.Secret, nil) })
 	if hang.Struck() == 0 {
@@ -103,7 +103,7 @@ func TestManyExpireAtOnce(t *testing.T) {
 		wg.Go(func() {
 			slot <- struct{}{}
 			defer func() { <-slot }()
-			all[i] = create(ctx, t, w.Service, apikey.CreateParams{Owner: "many", ExpiresAt: &at})
+			all[i] = create(ctx, t, w.Service, apikey.CreateParams{Owner: "many", ExpiresAt: apikey.SetTo(at)})
 		})
 	}
 	wg.Wait()
@@ -194,7 +194,7 @@ func TestClockEventsOnce(t *testing.T) {
 	at := o.Clock.Now().Add(time.Hour)
 	ids := map[string]apikey.Action{}
 	for range 8 {
-		ids[create(ctx, t, one.Service, apikey.CreateParams{ExpiresAt: &at}).Key.ID] = apikey.ActionExpire
+		ids[create(ctx, t, one.Service, apikey.CreateParams{ExpiresAt: apikey.SetTo(at)}).Key.ID] = apikey.ActionExpire
 		paused := create(ctx, t, one.Service, apikey.CreateParams{}).Key.ID
 		if _, err := two.Service.Disable(ctx, paused, apikey.DisableParams{Until: &at}); err != nil {
 			t.Fatal(err)
@@ -236,7 +236,7 @@ func TestClockSetBack(t *testing.T) {
 	w := apikeytest.NewWorld(t, apikeytest.Options{})
 	ctx, f := as(t), w.Fixture()
 	at := w.Clock.Now().Add(time.Hour)
-	ended := create(ctx, t, w.Service, apikey.CreateParams{ExpiresAt: &at})
+	ended := create(ctx, t, w.Service, apikey.CreateParams{ExpiresAt: apikey.SetTo(at)})
 	paused := create(ctx, t, w.Service, apikey.CreateParams{})
 	kept := create(ctx, t, w.Service, apikey.CreateParams{IdempotencyKey: "clock-set-back-0001"})
 	if _, err := w.Service.Disable(ctx, paused.Key.ID, apikey.DisableParams{}); err != nil {
@@ -246,7 +246,7 @@ func TestClockSetBack(t *testing.T) {
 	apikeytest.Eventually(t, "the key has expired", func() bool { return !f.Works(t, ended.Key, ended.Secret, nil) })
 	w.Clock.Advance(-90 * time.Minute) // to before the end
 	next := at.Add(10 * time.Minute)
-	second := create(ctx, t, w.Service, apikey.CreateParams{ExpiresAt: &next})
+	second := create(ctx, t, w.Service, apikey.CreateParams{ExpiresAt: apikey.SetTo(next)})
 	for i := range 3 {
 		if err := w.Service.Turn(ctx); err != nil {
 			t.Fatal(err)

@@ -23,7 +23,7 @@ func (s *Service) create(ctx context.Context, p CreateParams, derive func(id str
 	}
 	q := request{caller: c, name: "create", body: p, header: p.IdempotencyKey}
 	return once(ctx, s, q, s.repeatCreate, func(replay *Replay) (Issued, error) {
-		def, err := define(p, c, s.now())
+		def, err := define(p, c, s.now(), s.cfg.Policies)
 		if err != nil {
 			return Issued{}, err
 		}
@@ -88,19 +88,16 @@ func (s *Service) repeatCreate(ctx context.Context, q request, r Replay) (Issued
 }
 
 // define makes the definition of a new key, or says all that is wrong with p.
-func define(p CreateParams, c Caller, now time.Time) (Definition, error) {
+func define(p CreateParams, c Caller, now time.Time, rules Policies) (Definition, error) {
 	v := &validation{}
 	v.idempotencyKey(p.IdempotencyKey)
 	d := Definition{
 		Kind:        cmp.Or(p.Kind, KindAPI),
 		Environment: cmp.Or(p.Environment, Live),
-		AuthMethod:  cmp.Or(p.AuthMethod, ClientSecretBasic),
 		Name:        v.text("#/name", p.Name, 1, limits.NameLength, ""),
 		Description: v.text("#/description", p.Description, 0, maxDescription, "\n"),
 		Labels:      v.labels(p.Labels),
 		Scopes:      v.scopes("#/scopes", p.Scopes),
-		Token:       v.token(TokenSettings{Format: Opaque, Lifetime: defaultTokenLifetime}, p.Token),
-		ExpiresAt:   v.future("#/expires_at", p.ExpiresAt, now),
 		CreatedAt:   now,
 		CreatedBy:   c.Principal,
 	}
@@ -113,10 +110,17 @@ func define(p CreateParams, c Caller, now time.Time) (Definition, error) {
 		return d, err
 	}
 	d.Owner = owner
+	policy := rules.ruling(d)
+	d.AuthMethod = cmp.Or(p.AuthMethod, policy.authMethod())
+	d.Token = v.token(policy.token(), p.Token)
+	if d.ExpiresAt = policy.end(now); p.ExpiresAt.Set {
+		d.ExpiresAt = v.future("#/expires_at", p.ExpiresAt.Value, now)
+	}
 	credentials(v, &d, p, now)
 	if err := reach(v, &d, p, c); err != nil {
 		return d, err
 	}
+	policy.check(v, nil, d, p.Scopes, p.Audiences, now)
 	d.ID = NewID(d.Environment, now)
 	d.RootID = d.ID
 	return d, v.err()

@@ -105,13 +105,13 @@ func TestEverythingWrongAtOnce(t *testing.T) {
 		Name: canary + "\x00", Description: canary + strings.Repeat("x", 500), Owner: canary + "\u202e", Environment: canary,
 		Labels: map[string]string{canary + " x": canary, "good": canary + "\x00"}, AuthMethod: PrivateKeyJWT,
 		Scopes: []string{"good", canary + "*", canary + " "}, Audiences: []string{canary, "tokenos/" + canary},
-		Token: &TokenParams{Format: canary, Lifetime: &life}, ExpiresAt: &past, Owners: []string{canary}, IdempotencyKey: canary,
+		Token: &TokenParams{Format: canary, Lifetime: &life}, ExpiresAt: SetTo(past), Owners: []string{canary}, IdempotencyKey: canary,
 		PublicKeys: []PublicKeyInput{
 			{JWK: JWK{"kty": canary}}, {JWK: JWK{"kty": "EC", "d": canary}}, {},
 			{JWK: JWK{"kty": "RSA", "n": canary, "e": canary}}, {JWK: JWK{"kty": "EC", "crv": canary, "x": canary, "y": canary}},
 		},
 	}
-	_, err := define(p, Caller{Rights: []Right{KeysWrite}}, noon)
+	_, err := define(p, Caller{Rights: []Right{KeysWrite}}, noon, Policies{})
 	var invalid *InvalidError
 	if !errors.As(err, &invalid) || !errors.Is(err, ErrInvalid) {
 		t.Fatalf("define fails with %v, want an InvalidError", err)
@@ -180,7 +180,7 @@ func TestPublicKeysTogether(t *testing.T) {
 
 // The defaults of a new key are those of the documentation.
 func TestDefaults(t *testing.T) {
-	d, err := define(CreateParams{Name: " worker ", Scopes: []string{"b", "a"}}, Caller{Principal: "key:x", Rights: []Right{KeysWrite}, Owners: []string{"acme"}}, noon)
+	d, err := define(CreateParams{Name: " worker ", Scopes: []string{"b", "a"}}, Caller{Principal: "key:x", Rights: []Right{KeysWrite}, Owners: []string{"acme"}}, noon, Policies{})
 	if err != nil {
 		t.Fatal(err)
 	}

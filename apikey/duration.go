@@ -8,7 +8,7 @@ import (
 )
 
 // Duration is a length of time that reads and writes as text: Go's form, and
-// whole days ("90d"). It writes the shortest exact form ("15m", "36h").
+// whole days ("90d"). It writes the shortest exact form ("15m", "36h", "90d").
 type Duration time.Duration
 
 // ParseDuration reads "15m", "1h30m" or "90d". Errors do not repeat the input.
@@ -27,7 +27,14 @@ func ParseDuration(s string) (Duration, error) {
 	return Duration(d), nil
 }
 
+// mostDays bounds the days that are read and written.
+const mostDays = 1<<16 - 1
+
 func (d Duration) String() string {
+	const day = Duration(24 * time.Hour)
+	if d >= 2*day && d <= mostDays*day && d%day == 0 {
+		return strconv.FormatInt(int64(d/day), 10) + "d"
+	}
 	s := time.Duration(d).String()
 	if strings.HasSuffix(s, "m0s") {
 		s = s[:len(s)-2]

@@ -26,14 +26,18 @@ func TestDurationForms(t *testing.T) {
 		{"10h", "10h", 10 * time.Hour},
 		{"36h", "36h", 36 * time.Hour},
 		{"1d", "24h", 24 * time.Hour},
-		{"90d", "2160h", 90 * 24 * time.Hour},
+		{"47h", "47h", 47 * time.Hour},
+		{"48h", "2d", 48 * time.Hour},
+		{"49h", "49h", 49 * time.Hour},
+		{"90d", "90d", 90 * 24 * time.Hour},
 		{"0d", "0s", 0},
 		{"0", "0s", 0},
 		{"0s", "0s", 0},
 		{"1.5h", "1h30m", 90 * time.Minute},
 		{"250ms", "250ms", 250 * time.Millisecond},
 		{"-5m", "-5m", -5 * time.Minute},
-		{"65535d", "1572840h", 65535 * 24 * time.Hour},
+		{"65535d", "65535d", 65535 * 24 * time.Hour},
+		{"1572864h", "1572864h", 65536 * 24 * time.Hour}, // more days than are read
 	} {
 		d, err := apikey.ParseDuration(c.in)
 		if err != nil || time.Duration(d) != c.want {
@@ -48,7 +52,7 @@ func TestDurationForms(t *testing.T) {
 // What is written can be read again and is the same, to the nanosecond and to
 // the ends of the range.
 func TestDurationRoundTrip(t *testing.T) {
-	lengths := []time.Duration{0, 1, -1, time.Second - 1, time.Minute, time.Hour, 24 * time.Hour, math.MaxInt64, math.MinInt64}
+	lengths := []time.Duration{0, 1, -1, time.Second - 1, time.Minute, time.Hour, 24 * time.Hour, 48 * time.Hour, 65535 * 24 * time.Hour, 65536 * 24 * time.Hour, math.MaxInt64, math.MinInt64}
 	for d := time.Duration(0); d < 30*time.Hour; d += 7*time.Minute + 13*time.Second {
 		lengths = append(lengths, d, -d, d.Truncate(time.Minute), d.Truncate(time.Hour))
 	}

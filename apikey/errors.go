@@ -84,6 +84,8 @@ type FieldError struct {
 	Detail  string `json:"detail"`
 	Fix     string `json:"fix,omitempty"`
 	Code    string `json:"code,omitempty" example:"alg_mismatch"`
+	Rule    string `json:"rule,omitempty" doc:"with code policy: which rule, as GET /v1/policies names it" example:"max_lifetime"`
+	Limit   string `json:"limit,omitempty" doc:"with code policy: the rule's value" example:"90d"`
 }
 
 // InvalidError lists everything wrong with the input at once.

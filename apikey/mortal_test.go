@@ -184,7 +184,7 @@ func prepare(ctx context.Context, t *testing.T, w *apikeytest.World, d deed) *vi
 	}
 	switch d.action {
 	case apikey.ActionExpire:
-		p.ExpiresAt = &hour
+		p.ExpiresAt = apikey.SetTo(hour)
 	case apikey.ActionExpirePublicKey:
 		p.PublicKeys[1].ExpiresAt = &hour
 	}

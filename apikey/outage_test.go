@@ -196,7 +196,7 @@ func TestPostgresFrozen(t *testing.T) {
 		c.Ledger = cold
 	}})
 	ctx, hour, name := as(t), time.Now().Add(time.Hour), "x"
-	ends := create(ctx, t, w.Service, apikey.CreateParams{ExpiresAt: &hour})
+	ends := create(ctx, t, w.Service, apikey.CreateParams{ExpiresAt: apikey.SetTo(hour)})
 	kept := create(ctx, t, w.Service, apikey.CreateParams{})
 	manager := managementKey(t, w)
 	token, err := w.Fixture().Buy(t, manager.Key, manager.Secret, nil)

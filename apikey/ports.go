@@ -69,6 +69,8 @@ type Planned struct {
 	// is stored; the replay, if any, is stored with Answer.
 	Unchanged bool
 	Answer    []byte
+	// Quota is what the owner of the target must keep to. Nil: nothing.
+	Quota *Quota
 }
 
 // Begin asks for T1.
@@ -134,7 +136,9 @@ type Ledger interface {
 	// ErrPublicKeyInUse when a public key of the target, or of the successor,
 	// belongs to another key,
 	// ErrIdempotencyRunning when b.Change.Replay's hash is already stored and not
-	// that of an abandoned change, or whatever the plan returned.
+	// that of an abandoned change, a *QuotaError when the plan's quota is used
+	// up, or whatever the plan returned. Changes that ask for one quota do so one after
+	// the other, in all processes: two cannot take the last place.
 	Begin(ctx context.Context, b Begin) (Begun, error)
 	// Finish is T2. It fails with ErrNotFound when the change is no longer begun
 	// under this attempt.

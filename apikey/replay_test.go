@@ -139,7 +139,7 @@ func TestRefusedCreateIsNotStored(t *testing.T) {
 func TestRefusedActionIsNotStored(t *testing.T) {
 	w := apikeytest.NewWorld(t, apikeytest.Options{})
 	ctx, hour := as(t), time.Now().Add(time.Hour)
-	id := create(ctx, t, w.Service, apikey.CreateParams{ExpiresAt: &hour}).Key.ID
+	id := create(ctx, t, w.Service, apikey.CreateParams{ExpiresAt: apikey.SetTo(hour)}).Key.ID
 	if _, err := w.Service.Disable(ctx, id, apikey.DisableParams{}); err != nil {
 		t.Fatal(err)
 	}

@@ -17,10 +17,7 @@ const (
 	RotationSuccessor RotationMode = "successor"
 )
 
-const (
-	defaultGracePeriod = Duration(24 * time.Hour)
-	maxGracePeriod     = Duration(30 * 24 * time.Hour)
-)
+const defaultGracePeriod = Duration(24 * time.Hour)
 
 // RotateParams ask for a rotation. Zero members take their defaults.
 type RotateParams struct {

@@ -20,6 +20,9 @@ type Config struct {
 	ServerSecrets []Secret
 	// RequireIfMatch refuses PATCH without If-Match (428).
 	RequireIfMatch bool
+	// Policies rule what keys may be made and how they may be changed. The zero
+	// value has no rules beyond the limits.
+	Policies Policies
 	// ChangeTimeout bounds all calls to Hydra of one change. Zero: 20 s.
 	ChangeTimeout time.Duration
 	// Lease is how long a begun change is left to the process that began it.

@@ -31,7 +31,7 @@ func (s *Service) Update(ctx context.Context, id string, p UpdateParams) (Update
 		if err := mayUpdate(c, r, found, p); err != nil {
 			return Definition{}, false, err
 		}
-		next, err := patched(r.Definition, p, c, now)
+		next, err := patched(r.Definition, p, c, now, s.cfg.Policies)
 		return next, reflect.DeepEqual(next, r.Definition), err
 	}
 	if p.DryRun {
@@ -120,8 +120,8 @@ func standing(c Caller, r Record, found bool) error {
 }
 
 // patched applies a merge patch (RFC 7396) to a definition.
-func patched(d Definition, p UpdateParams, c Caller, now time.Time) (Definition, error) {
-	v := &validation{}
+func patched(had Definition, p UpdateParams, c Caller, now time.Time, rules Policies) (Definition, error) {
+	v, d := &validation{}, had
 	if p.Name != nil {
 		d.Name = v.text("#/name", *p.Name, 1, limits.NameLength, "")
 	}
@@ -146,6 +146,14 @@ func patched(d Definition, p UpdateParams, c Caller, now time.Time) (Definition,
 	if err := patchReach(v, &d, p, c); err != nil {
 		return d, err
 	}
+	var scopes, audiences []string
+	if p.Scopes != nil {
+		scopes = *p.Scopes
+	}
+	if p.Audiences != nil {
+		audiences = *p.Audiences
+	}
+	rules.ruling(d).check(v, &had, d, scopes, audiences, now)
 	return d, v.err()
 }
 

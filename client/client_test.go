@@ -110,7 +110,7 @@ func TestRoundTrip(t *testing.T) {
 	const idem = "an-idempotency-key"
 	create := apikey.CreateParams{Name: "n", Description: "d", Owner: "o", Environment: apikey.Test, Labels: map[string]string{"a": "b"},
 		AuthMethod: apikey.PrivateKeyJWT, Scopes: []string{"s"}, Audiences: []string{"u"}, Token: &apikey.TokenParams{Format: apikey.JWT, Lifetime: new(apikey.Duration(time.Hour))},
-		PublicKeys: []apikey.PublicKeyInput{{JWK: apikey.JWK{"kty": "EC"}, ExpiresAt: &then}}, ExpiresAt: &then, Kind: apikey.KindManagement, Owners: []string{"o"}, IdempotencyKey: idem}
+		PublicKeys: []apikey.PublicKeyInput{{JWK: apikey.JWK{"kty": "EC"}, ExpiresAt: &then}}, ExpiresAt: apikey.SetTo(then), Kind: apikey.KindManagement, Owners: []string{"o"}, IdempotencyKey: idem}
 	list := apikey.ListParams{Q: "a b&c", Owner: "o", Kind: "api", Status: "active", Environment: "live", AuthMethod: "private_key_jwt", Scope: "s:t", Label: "k:v", ExpiresBefore: &then, RootID: "r", Sort: "-name", Limit: 3, Cursor: "c", Count: true}
 	update := apikey.UpdateParams{Name: new("n"), Description: new(""), Owner: new("o"), Labels: map[string]*string{"a": nil, "b": new("c")}, AuthMethod: new(apikey.ClientSecretPost),
 		Scopes: &[]string{"s"}, Audiences: &[]string{}, Token: &apikey.TokenParams{Format: apikey.JWT}, ExpiresAt: apikey.SetTo(then), DryRun: true, IfMatch: 7}
@@ -118,6 +118,7 @@ func TestRoundTrip(t *testing.T) {
 	action := apikey.ActionParams{DryRun: true, IdempotencyKey: idem}
 	rotate := apikey.RotateParams{GracePeriod: new(apikey.Duration(0)), Force: true, AuthMethod: apikey.PrivateKeyJWT,
 		PublicKeys: []apikey.PublicKeyInput{{JWK: apikey.JWK{"kty": "EC"}}}, DryRun: true, IdempotencyKey: idem}
+	ends := apikey.CreateParams{Name: "n", Scopes: []string{"s"}, ExpiresAt: apikey.Null[time.Time](), IdempotencyKey: idem}
 	tests := []struct {
 		asked []any
 		call  func() (any, error)
@@ -149,6 +150,11 @@ func TestRoundTrip(t *testing.T) {
 		}, apikey.Page[apikey.Event]{Data: []apikey.Event{event}, NextCursor: "3"}},
 		{[]any{"events", apikey.FeedParams{After: 5, Limit: 2}}, func() (any, error) { return c.Events(ctx, apikey.FeedParams{After: 5, Limit: 2}) }, apikey.Page[apikey.Event]{Data: []apikey.Event{event}, NextCursor: "8"}},
 		{[]any{"capabilities"}, func() (any, error) { return c.Capabilities(ctx) }, capabilities},
+		{[]any{"create", ends}, func() (any, error) { return c.Create(ctx, ends) }, apikey.Issued{Key: s.key, Secret: apikey.NewSecret(secret)}},
+		{[]any{"policies", "acme & co"}, func() (any, error) { return c.Policies(ctx, "acme & co") }, policies},
+		{[]any{"policy violations", apikey.PolicyViolationsParams{Owner: "o", Limit: 2, Cursor: "c"}}, func() (any, error) {
+			return c.PolicyViolations(ctx, apikey.PolicyViolationsParams{Owner: "o", Limit: 2, Cursor: "c"})
+		}, apikey.Page[apikey.KeyViolations]{Data: []apikey.KeyViolations{violations}, NextCursor: "n"}},
 	}
 	for _, test := range tests {
 		got, err := test.call()
@@ -187,7 +193,8 @@ func TestErrorsKeepTheirKind(t *testing.T) {
 			t.Errorf("%s: got %+v", kind, got)
 		}
 	}
-	fields := []apikey.FieldError{{Pointer: "#/name", Detail: "is too long", Fix: "shorten it", Code: "too_long"}, {Pointer: "?limit", Detail: "d"}}
+	fields := []apikey.FieldError{{Pointer: "#/name", Detail: "is too long", Fix: "shorten it", Code: "too_long"}, {Pointer: "?limit", Detail: "d"},
+		{Pointer: "#/expires_at", Code: "policy", Rule: "max_lifetime", Limit: "90d", Detail: "d", Fix: "f"}}
 	s.err = &apikey.InvalidError{Fields: fields}
 	err := c.Delete(t.Context(), keyID)
 	got, ok := errors.AsType[*apikey.InvalidError](err)

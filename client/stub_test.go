@@ -2,6 +2,7 @@ package client_test
 
 import (
 	"context"
+	"time"
 
 	"github.com/tokenos/tokenos/apikey"
 )
@@ -79,7 +80,21 @@ func (s *stub) Capabilities(context.Context) (apikey.Capabilities, error) {
 	return capabilities, s.ask("capabilities")
 }
 
+func (s *stub) Policies(_ context.Context, owner string) (apikey.EffectivePolicies, error) {
+	return policies, s.ask("policies", owner)
+}
+func (s *stub) PolicyViolations(_ context.Context, p apikey.PolicyViolationsParams) (apikey.Page[apikey.KeyViolations], error) {
+	return apikey.Page[apikey.KeyViolations]{Data: []apikey.KeyViolations{violations}, NextCursor: "n"}, s.ask("policy violations", p)
+}
+
 var (
+	policies = apikey.EffectivePolicies{Owner: "acme", Live: rules, Test: apikey.Policies{}.For("", apikey.Test),
+		Scopes: []apikey.ScopeInfo{{Name: "orders:read", Title: "t", Description: "d"}}}
+	rules = apikey.Policy{MaxLifetime: new(apikey.Duration(90 * 24 * time.Hour)), NeverExpires: new(false), DefaultLifetime: new(apikey.Duration(time.Hour)), AuthMethods: []apikey.AuthMethod{"private_key_jwt"},
+		Scopes: []string{"s"}, Audiences: []string{}, MaxGracePeriod: new(apikey.Duration(0)), Token: apikey.TokenPolicy{MaxLifetime: new(apikey.Duration(time.Minute)), Formats: []apikey.TokenFormat{"jwt"}}, MaxKeys: new(0)}
+	violations = apikey.KeyViolations{KeyID: keyID, Name: "n", Owner: "o", Environment: "live", Status: "active",
+		Violations: []apikey.FieldError{{Pointer: "#/scopes/0", Code: "policy", Rule: "scopes", Limit: "a, b", Detail: "d", Fix: "f"}}}
+
 	event = apikey.Event{ID: 8, At: then, Action: apikey.ActionUpdate, KeyID: keyID, RootID: keyID, Owner: "acme", Kind: apikey.KindAPI, Revision: 2,
 		ChangeID: "c", Principal: "p", Address: "a", UserAgent: "u", RequestID: "r", Before: map[string]any{"name": "a"}, After: map[string]any{"name": "b"}}
 	capabilities = apikey.Capabilities{Hydra: &apikey.HydraCapabilities{Version: "master"}, AuthMethods: []apikey.AuthMethod{apikey.PrivateKeyJWT}, Algorithms: []string{"ES256"}, Limits: apikey.DefaultLimits()}

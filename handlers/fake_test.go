@@ -165,6 +165,15 @@ func (f *fake) Capabilities(ctx context.Context) (apikey.Capabilities, error) {
 	return apikey.Capabilities{Limits: apikey.DefaultLimits()}, f.did(ctx, "capabilities", nil)
 }
 
+func (f *fake) Policies(ctx context.Context, owner string) (apikey.EffectivePolicies, error) {
+	return apikey.EffectivePolicies{Owner: owner, Live: apikey.Policies{}.For(owner, apikey.Live)}, f.did(ctx, "policies "+owner, nil)
+}
+
+func (f *fake) PolicyViolations(ctx context.Context, p apikey.PolicyViolationsParams) (apikey.Page[apikey.KeyViolations], error) {
+	wrong := apikey.FieldError{Pointer: "#/expires_at", Code: "policy", Rule: "max_lifetime", Limit: "90d"}
+	return apikey.Page[apikey.KeyViolations]{Data: []apikey.KeyViolations{{KeyID: keyID, Violations: []apikey.FieldError{wrong}}}, NextCursor: "next"}, f.did(ctx, "policy violations", p)
+}
+
 // lockedBuffer is a log that many may write.
 type lockedBuffer struct {
 	mu sync.Mutex

@@ -74,7 +74,7 @@ func TestOpenAPIRoutes(t *testing.T) {
 	slices.Sort(got)
 	want := []string{
 		"DELETE /v1/keys/{id}", "DELETE /v1/keys/{id}/public-keys/{kid}", "GET /health/alive", "GET /health/ready", "GET /v1/capabilities", "GET /v1/events",
-		"GET /v1/keys", "GET /v1/keys/{id}", "GET /v1/keys/{id}/events", "GET /v1/keys/{id}/public-keys", "PATCH /v1/keys/{id}", "POST /v1/keys",
+		"GET /v1/keys", "GET /v1/keys/{id}", "GET /v1/keys/{id}/events", "GET /v1/keys/{id}/public-keys", "GET /v1/policies", "GET /v1/policies/violations", "PATCH /v1/keys/{id}", "POST /v1/keys",
 		"POST /v1/keys/{id}/disable", "POST /v1/keys/{id}/enable", "POST /v1/keys/{id}/public-keys", "POST /v1/keys/{id}/revoke",
 		"POST /v1/keys/{id}/rotations", "POST /v1/keys/{id}/rotations/complete", "POST /v1/keys/{id}/tokens/revoke",
 	}
@@ -124,7 +124,7 @@ func TestOpenAPILimits(t *testing.T) {
 			}
 		}
 	}
-	if lists != 3 {
-		t.Errorf("%d lists have a limit, want 3", lists)
+	if lists != 4 {
+		t.Errorf("%d lists have a limit, want 4", lists)
 	}
 }

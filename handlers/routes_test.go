@@ -30,7 +30,7 @@ func TestRoutes(t *testing.T) {
 		{"GET", "/v1/keys?q=x&owner=o&status=active&environment=live&auth_method=private_key_jwt&scope=s&label=k:v&expires_before=2026-11-23T12:00:00Z&root_id=r&kind=api&sort=-name&limit=7&cursor=c&count=true", "", 200, "list",
 			apikey.ListParams{Q: "x", Owner: "o", Status: "active", Environment: "live", AuthMethod: "private_key_jwt", Scope: "s", Label: "k:v", ExpiresBefore: &then, RootID: "r", Kind: "api", Sort: "-name", Limit: 7, Cursor: "c", Count: true}, `"data":[{"id"`},
 		{"POST", "/v1/keys", `{"name":"n","scopes":["a","b"],"token":{"lifetime":"1h30m"},"labels":{"team":"x"},"expires_at":"2026-11-23T13:00:00Z"}`, 201, "create",
-			apikey.CreateParams{Name: "n", Scopes: scopes, Token: &apikey.TokenParams{Lifetime: new(apikey.Duration(90 * time.Minute))}, Labels: map[string]string{"team": "x"}, ExpiresAt: &until, IdempotencyKey: idem}, `"client_secret":"` + secretNow},
+			apikey.CreateParams{Name: "n", Scopes: scopes, Token: &apikey.TokenParams{Lifetime: new(apikey.Duration(90 * time.Minute))}, Labels: map[string]string{"team": "x"}, ExpiresAt: apikey.SetTo(until), IdempotencyKey: idem}, `"client_secret":"` + secretNow},
 		{"GET", at, "", 200, "get " + keyID, nil, `"last_used_at":null`},
 		{"PATCH", at, `{"name":"n","expires_at":null,"labels":{"a":null}}`, 200, "update " + keyID,
 			apikey.UpdateParams{Name: &name, ExpiresAt: apikey.Null[time.Time](), Labels: map[string]*string{"a": nil}}, `"revision":7`},
@@ -52,6 +52,10 @@ func TestRoutes(t *testing.T) {
 		{"GET", at + "/events?limit=2&cursor=5", "", 200, "key events " + keyID, apikey.PageParams{Limit: 2, Cursor: "5"}, `"id":3`},
 		{"GET", "/v1/events?after=9&limit=1", "", 200, "events", apikey.FeedParams{After: 9, Limit: 1}, `{"data":[],"next_cursor":"9"}`},
 		{"GET", "/v1/capabilities", "", 200, "capabilities", nil, `"name_length":100`},
+		{"POST", "/v1/keys", `{"name":"n","scopes":["a","b"],"expires_at":null}`, 201, "create", apikey.CreateParams{Name: "n", Scopes: scopes, ExpiresAt: apikey.Null[time.Time](), IdempotencyKey: idem}, `"key":{`},
+		{"GET", "/v1/policies", "", 200, "policies ", nil, `"never_expires":true,"auth_methods":["client_secret_basic",`},
+		{"GET", "/v1/policies?owner=acme", "", 200, "policies acme", nil, `"owner":"acme","live":{`},
+		{"GET", "/v1/policies/violations?owner=acme&limit=3&cursor=c", "", 200, "policy violations", apikey.PolicyViolationsParams{Owner: "acme", Limit: 3, Cursor: "c"}, `"code":"policy","rule":"max_lifetime","limit":"90d"}]}],"next_cursor":"next"`},
 	}
 	for _, test := range tests {
 		t.Run(test.method+" "+test.target, func(t *testing.T) {

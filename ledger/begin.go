@@ -193,6 +193,11 @@ func (t tx) plan(ctx context.Context, b *apikey.Begun, found bool, plan apikey.P
 	if _, err := t.exec(ctx, targetChange, target, successor, c.Op); err != nil {
 		return err
 	}
+	if planned.Quota != nil {
+		if err := t.take(ctx, *planned.Quota, *c); err != nil {
+			return err
+		}
+	}
 	if c.Successor != nil {
 		return t.claimPublicKeys(ctx, nil, *c.Successor)
 	}

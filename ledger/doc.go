@@ -3,14 +3,15 @@
 // [DB] is an [apikey.Ledger]. It imports apikey and SQL, nothing else of ours,
 // and decides nothing: rules come as an [apikey.Plan].
 //
-// # Tables (migrations/00001_init.sql)
+// # Tables (migrations)
 //
 // keys has a row per key: its definition as JSON, and beside it the columns
 // that lists select and order by. key_terms holds the words, scopes and labels
 // a key is found by. changes are the durable intents; the partial unique index
 // over those in state begun is a key's lock, the same on both databases.
 // public_keys are the thumbprints in use, replays what an Idempotency-Key gets
-// again, events the audit, chain its head.
+// again, events the audit, chain its head. quotas has a row to lock for every
+// owner and environment whose number of keys is bounded.
 //
 // # Statements
 //
@@ -20,7 +21,7 @@
 // statement that fails. Only lists, whose shape varies, are put together by bun.
 //
 // Statements of one transaction lock in one order (replays, changes,
-// public_keys; in T2 keys, then last the chain), so transactions wait for each
+// quotas, public_keys; in T2 keys, then last the chain), so transactions wait for each
 // other but never in a circle.
 //
 // # Erasure

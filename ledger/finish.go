@@ -31,7 +31,8 @@ const (
 // fixed are the statements that SQLite keeps prepared on its writer.
 var fixed = []string{insertReplay, takeReplay, answerReplay, forgetReplay, sameInLine, insertChange, queueChange, forgetChange, targetChange, settleChange,
 	promoteChange, changeState, selectRecord, selectPending, finishChange, abandonChange, releaseChange, takeChange,
-	claimSecret, unclaimedSecret, upsertKey, deleteTerms, deleteKey, freePublicKeys, freePublicKey, unbornPublicKeys, nextEvent, insertEvent, moveHead}
+	claimSecret, unclaimedSecret, upsertKey, deleteTerms, deleteKey, freePublicKeys, freePublicKey, unbornPublicKeys, nextEvent, insertEvent, moveHead,
+	lockQuota, usedQuota, takeQuota}
 
 // Finish implements [apikey.Ledger].
 func (d *DB) Finish(ctx context.Context, f apikey.Finish) error {

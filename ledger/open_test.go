@@ -38,7 +38,7 @@ func TestOpenSchema(t *testing.T) {
 			cfg := ledger.Config{URL: url(t), ServerSecrets: serverSecrets}
 			refuses(t, cfg, `run "tokenos migrate"`)
 			applied, err := ledger.Migrate(t.Context(), cfg)
-			if err != nil || !slices.Equal(applied, []string{"00001_init.sql", "00002_rotation.sql"}) {
+			if err != nil || !slices.Equal(applied, []string{"00001_init.sql", "00002_rotation.sql", "00003_quotas.sql"}) {
 				t.Errorf("got %v, %v", applied, err)
 			}
 			applied, err = ledger.Migrate(t.Context(), cfg)

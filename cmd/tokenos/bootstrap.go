@@ -66,7 +66,7 @@ func (o bootstrapOptions) params(now time.Time) (apikey.CreateParams, error) {
 			return params, usagef("--expires must be a duration such as 12h or 90d")
 		}
 		end := now.Add(time.Duration(d))
-		params.ExpiresAt = &end
+		params.ExpiresAt = apikey.SetTo(end)
 	}
 	return params, nil
 }

@@ -165,7 +165,7 @@ func testInvalid(t *testing.T, f Fixture) {
 	api, ctx := f.As(t, All)
 	past, short := time.Unix(0, 0), apikey.Duration(time.Second)
 	_, err := api.Create(ctx, apikey.CreateParams{Name: "a\u202eb", Owner: "invalid", Scopes: []string{"ok", "a b", "*"}, Audiences: []string{"nowhere"},
-		Token: &apikey.TokenParams{Lifetime: &short}, ExpiresAt: &past, Labels: map[string]string{"-": "x"}})
+		Token: &apikey.TokenParams{Lifetime: &short}, ExpiresAt: apikey.SetTo(past), Labels: map[string]string{"-": "x"}})
 	got := map[string]bool{}
 	for _, p := range pointers(err) {
 		got[p] = true

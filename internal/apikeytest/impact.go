@@ -126,7 +126,7 @@ func testDryRun(t *testing.T, f Fixture) {
 func testNotices(t *testing.T, f Fixture) {
 	api, ctx := f.As(t, All)
 	ends := f.Clock.Now().Add(40 * rotationDay)
-	issued, err := api.Create(ctx, apikey.CreateParams{Name: "notices", Owner: "notices", Scopes: []string{"a"}, ExpiresAt: &ends})
+	issued, err := api.Create(ctx, apikey.CreateParams{Name: "notices", Owner: "notices", Scopes: []string{"a"}, ExpiresAt: apikey.SetTo(ends)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -116,7 +116,7 @@ func testPause(t *testing.T, f Fixture) {
 func testExpiry(t *testing.T, f Fixture) {
 	api, ctx := f.As(t, All)
 	end := f.Clock.Now().Add(time.Hour)
-	issued, err := api.Create(ctx, apikey.CreateParams{Name: "ends", Owner: "expiry", Scopes: []string{"a"}, ExpiresAt: &end})
+	issued, err := api.Create(ctx, apikey.CreateParams{Name: "ends", Owner: "expiry", Scopes: []string{"a"}, ExpiresAt: apikey.SetTo(end)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -59,7 +59,7 @@ func testList(t *testing.T, f Fixture) {
 	var ids []string
 	for i := range 7 {
 		end := f.Clock.Now().Add(time.Duration(10-i) * time.Hour)
-		p := apikey.CreateParams{Name: fmt.Sprintf("Worker %d", i), Owner: "list", Scopes: []string{"a", fmt.Sprintf("s:%d", i)}, Labels: map[string]string{"n": fmt.Sprint(i)}, ExpiresAt: &end}
+		p := apikey.CreateParams{Name: fmt.Sprintf("Worker %d", i), Owner: "list", Scopes: []string{"a", fmt.Sprintf("s:%d", i)}, Labels: map[string]string{"n": fmt.Sprint(i)}, ExpiresAt: apikey.SetTo(end)}
 		if i%2 == 1 {
 			p.AuthMethod, p.Environment = apikey.ClientSecretPost, apikey.Test
 		}

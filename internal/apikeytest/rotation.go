@@ -28,7 +28,7 @@ func testSuccessor(t *testing.T, f Fixture) {
 	api, ctx := f.As(t, All)
 	ends := f.Clock.Now().Add(90 * rotationDay).UTC().Truncate(time.Second)
 	old, err := api.Create(ctx, apikey.CreateParams{Name: "old", Owner: "rotate", Scopes: []string{"a", "b"}, Audiences: []string{"https://api.example.com"},
-		Labels: map[string]string{"team": "x"}, ExpiresAt: &ends})
+		Labels: map[string]string{"team": "x"}, ExpiresAt: apikey.SetTo(ends)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -309,7 +309,7 @@ func testRotateClosed(t *testing.T, f Fixture) {
 	f.works(t, "the one before stays disabled", old.Key, in.Secret, nil, false)
 
 	ends := f.Clock.Now().Add(time.Hour)
-	short, err := api.Create(ctx, apikey.CreateParams{Name: "short", Owner: "closed", Scopes: []string{"a"}, ExpiresAt: &ends})
+	short, err := api.Create(ctx, apikey.CreateParams{Name: "short", Owner: "closed", Scopes: []string{"a"}, ExpiresAt: apikey.SetTo(ends)})
 	if err != nil {
 		t.Fatal(err)
 	}

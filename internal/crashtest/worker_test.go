@@ -96,7 +96,7 @@ func (w *worker) newKey() *tracked {
 	case 1:
 		k.ends = true
 		end := time.Now().Add(lifetime)
-		k.params.ExpiresAt = &end
+		k.params.ExpiresAt = apikey.SetTo(end)
 	}
 	return k
 }
@@ -121,7 +121,7 @@ func (w *worker) create(k *tracked) {
 			k.issued = &issued
 		}
 		if errors.Is(err, apikey.ErrInvalid) { // its expires_at has passed without an answer
-			k.params.ExpiresAt, k.ends = nil, false
+			k.params.ExpiresAt, k.ends = apikey.Nullable[time.Time]{}, false
 			k.params.IdempotencyKey += "-again"
 		}
 		return err

@@ -1,0 +1,35 @@
+package apikey
+
+// Quota bounds how many keys of kind api an owner may have in one environment:
+// those that are neither revoked nor replaced, and those being made for it.
+type Quota struct {
+	Owner       string
+	Environment Environment
+	Max         int
+}
+
+// QuotaError: a change would give an owner more keys than its quota.
+type QuotaError struct{ Quota Quota }
+
+func (e *QuotaError) Error() string { return "quota of keys exceeded" }
+
+// quotaFor is the quota that a change must keep to: of the owner who would have
+// one key more. Nil: none. A rotation makes no key more.
+func (s *Service) quotaFor(a Action, before Record, target Definition) *Quota {
+	gains := a == ActionCreate || a == ActionUpdate && before.Owner != target.Owner
+	if !gains || target.Kind != KindAPI || target.RevokedAt != nil || target.EndsAt != nil {
+		return nil
+	}
+	most := s.policyFor(target.Owner, target.Environment).MaxKeys
+	if most == nil {
+		return nil
+	}
+	return &Quota{Owner: target.Owner, Environment: target.Environment, Max: *most}
+}
+
+// overQuota says to the caller that the owner has no room.
+func overQuota(q Quota) error {
+	v := &validation{}
+	v.violates("#/owner", "max_keys", itoa(q.Max), "this owner has as many keys in this environment as the policy allows", "revoke one that is not needed")
+	return v.err()
+}
