@@ -106,17 +106,21 @@ func (v *validation) scopes(pointer string, in []string) []string {
 		return nil
 	}
 	for i, s := range in {
-		at := pointer + "/" + itoa(i)
-		switch {
-		case len(s) > limits.ScopeLength || !scopeToken.MatchString(s):
-			v.add(at, "invalid_scope", "a scope has 1 to "+itoa(limits.ScopeLength)+" printable ASCII characters without space, quote and backslash (RFC 6749 section 3.3)", "")
-		case strings.Contains(s, "*"):
-			v.add(at, "invalid_scope", "wildcards are not scopes", "name each scope")
-		case strings.Contains(s, "|"):
-			v.add(at, "invalid_scope", "a scope cannot contain |: Hydra would read it as two", "name each scope")
-		}
+		v.scope(pointer+"/"+itoa(i), s)
 	}
 	return sortedSet(in)
+}
+
+// scope checks one scope.
+func (v *validation) scope(at, s string) {
+	switch {
+	case len(s) > limits.ScopeLength || !scopeToken.MatchString(s):
+		v.add(at, "invalid_scope", "a scope has 1 to "+itoa(limits.ScopeLength)+" printable ASCII characters without space, quote and backslash (RFC 6749 section 3.3)", "")
+	case strings.Contains(s, "*"):
+		v.add(at, "invalid_scope", "wildcards are not scopes", "name each scope")
+	case strings.Contains(s, "|"):
+		v.add(at, "invalid_scope", "a scope cannot contain |: Hydra would read it as two", "name each scope")
+	}
 }
 
 // audiences returns the audiences sorted, each once. Hydra also grants paths
@@ -127,16 +131,20 @@ func (v *validation) audiences(pointer string, in []string) []string {
 		return nil
 	}
 	for i, s := range in {
-		at := pointer + "/" + itoa(i)
-		if s == ManagementAudience || strings.HasPrefix(s, ManagementAudience+"/") || strings.HasPrefix(s, ManagementAudience+":") {
-			v.add(at, "reserved", "this audience is reserved for management keys", "")
-			continue
-		}
-		if !audienceURI(s) {
-			v.add(at, "invalid_audience", "an audience is an absolute URI with a host, of at most "+itoa(limits.AudienceLength)+" characters, without query and fragment", "for example https://api.example.com")
-		}
+		v.audience(pointer+"/"+itoa(i), s)
 	}
 	return sortedSet(in)
+}
+
+// audience checks one audience.
+func (v *validation) audience(at, s string) {
+	if s == ManagementAudience || strings.HasPrefix(s, ManagementAudience+"/") || strings.HasPrefix(s, ManagementAudience+":") {
+		v.add(at, "reserved", "this audience is reserved for management keys", "")
+		return
+	}
+	if !audienceURI(s) {
+		v.add(at, "invalid_audience", "an audience is an absolute URI with a host, of at most "+itoa(limits.AudienceLength)+" characters, without query and fragment", "for example https://api.example.com")
+	}
 }
 
 // audienceURI reports whether s can be an audience. Hydra compares scheme, host

@@ -23,6 +23,9 @@ type Config struct {
 	// files and keys, and hold no secrets.
 	Warnings []string `json:"-"`
 
+	// Policies is what keys.policy_file holds; nil if none is set.
+	Policies *PolicyFile `json:"-"`
+
 	sources map[string]string
 }
 
@@ -78,7 +81,8 @@ type Ledger struct {
 
 // Keys says how keys may be changed.
 type Keys struct {
-	RequireIfMatch bool `json:"require_if_match" preset:"false" doc:"Refuse a PATCH without If-Match (428)."`
+	RequireIfMatch bool   `json:"require_if_match" preset:"false" doc:"Refuse a PATCH without If-Match (428)."`
+	PolicyFile     string `json:"policy_file" preset:"" doc:"YAML file of the rules for keys: lifetimes, scopes, how many (docs/policy.md). Read at start. Empty: no rules beyond the limits."`
 }
 
 // Log says what is logged.

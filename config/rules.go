@@ -25,6 +25,7 @@ func (l *loader) rules(c *Config) {
 	l.ledger(&c.Ledger)
 	l.secrets(c)
 	l.times(c)
+	l.policies(c)
 }
 
 func (l *loader) listen(c *Config) {

@@ -60,6 +60,10 @@ func ledgerConfig(cfg *config.Config, log *slog.Logger) ledger.Config {
 
 // wire opens the ledger and builds the service. It makes no call to Hydra.
 func wire(ctx context.Context, cfg *config.Config, log *slog.Logger) (*app, error) {
+	rules, err := policies(cfg.Policies)
+	if err != nil {
+		return nil, err
+	}
 	tls, err := clientTLS(cfg.Hydra.CAFile)
 	if err != nil {
 		return nil, err
@@ -78,7 +82,7 @@ func wire(ctx context.Context, cfg *config.Config, log *slog.Logger) (*app, erro
 		return nil, err
 	}
 	service, err := apikey.New(apikey.Config{Ledger: db, Clients: h, Tokens: h, ServerSecrets: secrets(cfg),
-		RequireIfMatch: cfg.Keys.RequireIfMatch, ChangeTimeout: cfg.Hydra.ChangeTimeout.Std(), Lease: cfg.Ledger.Lease.Std(), Log: log})
+		RequireIfMatch: cfg.Keys.RequireIfMatch, Policies: rules, ChangeTimeout: cfg.Hydra.ChangeTimeout.Std(), Lease: cfg.Ledger.Lease.Std(), Log: log})
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tokenos/tokenos/apikey"
 	"github.com/tokenos/tokenos/config"
 	"github.com/tokenos/tokenos/handlers"
 	"github.com/tokenos/tokenos/hydradev"
@@ -26,6 +27,7 @@ const (
 // devOptions are the flags of tokenos dev.
 type devOptions struct {
 	dataDir, hydra, output, logLevel      string
+	policyFile                            string
 	memory                                bool
 	port, hydraPublicPort, hydraAdminPort int
 }
@@ -53,9 +55,22 @@ func (p program) dev() *cobra.Command {
 	f.IntVar(&o.hydraPublicPort, "hydra-public-port", 4444, "port of Hydra's public API; 0 takes a free one")
 	f.IntVar(&o.hydraAdminPort, "hydra-admin-port", 4445, "port of Hydra's admin API; 0 takes a free one")
 	f.StringVar(&o.hydra, "hydra", "", "Hydra binary to run (default: "+hydradev.EnvBinary+", else built once into the cache)")
+	f.StringVar(&o.policyFile, "policy-file", "", "YAML file of the rules for keys (docs/policy.md); read at start (default: no rules)")
 	f.StringVarP(&o.output, "output", "o", "text", "text, or json: one line on stdout once ready")
 	f.StringVar(&o.logLevel, "log-level", "warn", "debug, info, warn or error")
 	return c
+}
+
+// policies reads the policy file, if there is one.
+func (o devOptions) policies() (apikey.Policies, error) {
+	if o.policyFile == "" {
+		return apikey.Policies{}, nil
+	}
+	f, err := config.ReadPolicyFile(o.policyFile)
+	if err != nil {
+		return apikey.Policies{}, withHint(err, policyHint)
+	}
+	return policies(f)
 }
 
 // devPort is one of the ports of tokenos dev.
@@ -111,6 +126,10 @@ func (o devOptions) tryPorts(ctx context.Context) error {
 
 // runDev runs both processes until ctx ends, which is no error once it is ready.
 func (p program) runDev(ctx context.Context, o devOptions) (err error) {
+	rules, err := o.policies()
+	if err != nil {
+		return err
+	}
 	if err := o.tryPorts(ctx); err != nil {
 		return err
 	}
@@ -119,7 +138,7 @@ func (p program) runDev(ctx context.Context, o devOptions) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, folder.close()) }()
-	d := &devStack{program: p, options: o, folder: folder, log: p.logger(o.logLevel, "text")}
+	d := &devStack{program: p, options: o, policies: rules, folder: folder, log: p.logger(o.logLevel, "text")}
 	defer func() {
 		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), devStopsIn)
 		defer cancel()

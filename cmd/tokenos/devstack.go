@@ -24,6 +24,7 @@ import (
 type devStack struct {
 	program
 	options  devOptions
+	policies apikey.Policies
 	folder   *devFolder
 	log      *slog.Logger
 	listener net.Listener
@@ -102,7 +103,7 @@ func (d *devStack) wire(ctx context.Context, secret apikey.Secret) error {
 		h.Close()
 		return nil
 	})
-	service, err := apikey.New(apikey.Config{Ledger: db, Clients: h, Tokens: h, ServerSecrets: []apikey.Secret{secret}, Log: d.log})
+	service, err := apikey.New(apikey.Config{Ledger: db, Clients: h, Tokens: h, ServerSecrets: []apikey.Secret{secret}, Policies: d.policies, Log: d.log})
 	if err != nil {
 		return err
 	}

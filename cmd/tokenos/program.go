@@ -93,9 +93,16 @@ func (p program) logger(level, format string) *slog.Logger {
 	return slog.New(slog.NewJSONHandler(p.stderr, o))
 }
 
-// read reads the configuration.
+// read reads the configuration, and checks the policies that it names.
 func (p program) read(c *cobra.Command) (*config.Config, error) {
-	return config.Load(config.LoadOptions{Flags: c.Flags(), Env: p.env})
+	cfg, err := config.Load(config.LoadOptions{Flags: c.Flags(), Env: p.env})
+	if err != nil {
+		return nil, err
+	}
+	if _, err := policies(cfg.Policies); err != nil {
+		return nil, err
+	}
+	return cfg, nil
 }
 
 // load reads the configuration and tells a person what is unwise about it.

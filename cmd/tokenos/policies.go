@@ -1,0 +1,29 @@
+package main
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/tokenos/tokenos/apikey"
+	"github.com/tokenos/tokenos/config"
+)
+
+// policies are the rules of a policy file; without one (nil) there are none. What
+// is wrong in it is a [*config.Error], each problem with its line.
+func policies(f *config.PolicyFile) (apikey.Policies, error) {
+	if f == nil {
+		return apikey.Policies{}, nil
+	}
+	p, err := apikey.ParsePolicies(f.JSON)
+	invalid, ok := errors.AsType[*apikey.InvalidError](err)
+	if !ok {
+		return p, err
+	}
+	refused := &config.Error{}
+	for _, wrong := range invalid.Fields {
+		refused.Problems = append(refused.Problems, f.Problem(wrong.Pointer, strings.TrimRight(wrong.Detail+"; "+wrong.Fix, "; ")))
+	}
+	return p, withHint(refused, policyHint)
+}
+
+const policyHint = "docs/policy.md shows a whole policy file"
