@@ -17,10 +17,15 @@ func testRights(t *testing.T, f Fixture) {
 		needs apikey.Right
 		call  func(apikey.API, context.Context) error
 	}{
-		"get":  {apikey.KeysRead, func(a apikey.API, ctx context.Context) error { _, err := a.Get(ctx, id); return err }},
-		"list": {apikey.KeysRead, func(a apikey.API, ctx context.Context) error { _, err := a.List(ctx, apikey.ListParams{}); return err }},
-		"can":  {apikey.KeysRead, func(a apikey.API, ctx context.Context) error { _, err := a.Capabilities(ctx); return err }},
-		"keys": {apikey.KeysRead, func(a apikey.API, ctx context.Context) error { _, err := a.PublicKeys(ctx, id); return err }},
+		"get":   {apikey.KeysRead, func(a apikey.API, ctx context.Context) error { _, err := a.Get(ctx, id); return err }},
+		"list":  {apikey.KeysRead, func(a apikey.API, ctx context.Context) error { _, err := a.List(ctx, apikey.ListParams{}); return err }},
+		"can":   {apikey.KeysRead, func(a apikey.API, ctx context.Context) error { _, err := a.Capabilities(ctx); return err }},
+		"keys":  {apikey.KeysRead, func(a apikey.API, ctx context.Context) error { _, err := a.PublicKeys(ctx, id); return err }},
+		"rules": {apikey.KeysRead, func(a apikey.API, ctx context.Context) error { _, err := a.Policies(ctx, ""); return err }},
+		"violations": {apikey.KeysRead, func(a apikey.API, ctx context.Context) error {
+			_, err := a.PolicyViolations(ctx, apikey.PolicyViolationsParams{})
+			return err
+		}},
 		"update": {apikey.KeysWrite, func(a apikey.API, ctx context.Context) error {
 			_, err := a.Update(ctx, id, apikey.UpdateParams{Name: &name})
 			return err

@@ -54,6 +54,8 @@ func Run(t *testing.T, f Fixture) {
 		"owners":      testOwners,
 		"management":  testManagement,
 		"invalid":     testInvalid,
+		"policy":      testPolicy,
+		"policies":    testPolicies,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, f) })
 	}

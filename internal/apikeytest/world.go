@@ -85,7 +85,7 @@ func NewWorld(t testing.TB, o Options) *World {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := apikey.Config{Ledger: db, Clients: h, Tokens: h, ServerSecrets: secrets, Now: o.Clock.Now, Log: log}
+	cfg := apikey.Config{Ledger: db, Clients: h, Tokens: h, ServerSecrets: secrets, Policies: suitePolicies(), Now: o.Clock.Now, Log: log}
 	if o.Config != nil {
 		o.Config(&cfg)
 	}
