@@ -51,18 +51,23 @@ func unreadablePolicies(path string, err error) string {
 	return fmt.Sprintf("expected a readable policy file, %s: %v", showPath(path), err)
 }
 
-// Problem says what is wrong at a place in the document. The pointer is an RFC
-// 6901 one, with or without "#" before it; one that leads to nothing stands for
-// what is nearest above it.
-func (f *PolicyFile) Problem(pointer, expected string) Problem {
+// Line is the line of a place in the document, 0 if the file holds nothing. The
+// pointer is an RFC 6901 one, with or without "#" before it; one that leads to
+// nothing stands for what is nearest above it.
+func (f *PolicyFile) Line(pointer string) int {
 	at := strings.TrimPrefix(pointer, "#")
 	line, found := f.lines[at]
 	for !found && at != "" {
 		at = at[:max(strings.LastIndexByte(at, '/'), 0)]
 		line, found = f.lines[at]
 	}
+	return line
+}
+
+// Problem says what is wrong at a place in the document.
+func (f *PolicyFile) Problem(pointer, expected string) Problem {
 	where := clip(f.name)
-	if line > 0 {
+	if line := f.Line(pointer); line > 0 {
 		where += ":" + strconv.Itoa(line)
 	}
 	return Problem{Key: policyFileKey, Source: where, Expected: clip(strings.TrimPrefix(pointer, "#/")) + " " + expected}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/tokenos/tokenos/apikey"
@@ -9,7 +10,8 @@ import (
 )
 
 // policies are the rules of a policy file; without one (nil) there are none. What
-// is wrong in it is a [*config.Error], each problem with its line.
+// is wrong in it is a [*config.Error], each problem with its line, in
+// their order.
 func policies(f *config.PolicyFile) (apikey.Policies, error) {
 	if f == nil {
 		return apikey.Policies{}, nil
@@ -19,6 +21,7 @@ func policies(f *config.PolicyFile) (apikey.Policies, error) {
 	if !ok {
 		return p, err
 	}
+	slices.SortStableFunc(invalid.Fields, func(a, b apikey.FieldError) int { return f.Line(a.Pointer) - f.Line(b.Pointer) })
 	refused := &config.Error{}
 	for _, wrong := range invalid.Fields {
 		refused.Problems = append(refused.Problems, f.Problem(wrong.Pointer, strings.TrimRight(wrong.Detail+"; "+wrong.Fix, "; ")))
