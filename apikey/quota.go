@@ -8,7 +8,7 @@ type Quota struct {
 	Max         int
 }
 
-// QuotaError: a change would give an owner more keys than its quota.
+// QuotaError says that a change would give an owner more keys than its quota.
 type QuotaError struct{ Quota Quota }
 
 func (e *QuotaError) Error() string { return "quota of keys exceeded" }
