@@ -2,7 +2,7 @@ package apikey
 
 import "time"
 
-const day = 24 * time.Hour
+const oneDay = 24 * time.Hour
 
 // noticeDays are how many days before its expires_at a key is told to be
 // expiring, once each.
@@ -20,7 +20,7 @@ func (d Definition) notices() []notice {
 	var out []notice
 	if d.ExpiresAt != nil && d.ReplacedBy == nil {
 		for _, n := range noticeDays {
-			out = append(out, notice{d.ExpiresAt.Add(-time.Duration(n) * day), n})
+			out = append(out, notice{d.ExpiresAt.Add(-time.Duration(n) * oneDay), n})
 		}
 	}
 	if end := d.end(); end != nil {

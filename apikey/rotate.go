@@ -117,8 +117,12 @@ func (r *rotation) plan(rec Record, found bool, now time.Time) (Definition, bool
 	}
 	v := &validation{}
 	v.idempotencyKey(r.params.IdempotencyKey)
-	grace := v.gracePeriod("#/grace_period", r.params.GracePeriod)
+	policy := r.service.cfg.Policies.ruling(d)
+	grace := v.gracePeriod("#/grace_period", r.params.GracePeriod, policy)
 	method := r.method(d)
+	if method != d.AuthMethod {
+		policy.checkMethod(v, "#/auth_method", method)
+	}
 	fresh := r.publicKeys(v, d, method, now)
 	if err := v.err(); err != nil {
 		return d, false, err
@@ -156,7 +160,7 @@ func (r *rotation) mayRotate(rec Record, found bool, now time.Time) error {
 		return replacedBy(rec.Definition)
 	case ended(rec.end(), now):
 		return fail(ErrExpired, "the key has expired; set a later expires_at first")
-	case !sameCredential(rec.Definition, r.seen.Definition), r.inPlace() && !r.params.Force && rec.justRotated(now):
+	case !sameCredential(rec.Definition, r.seen.Definition), r.inPlace(rec.Definition) && !r.params.Force && rec.justRotated(now):
 		return fail(ErrRotationPending, "the credential was changed by another request while this one waited; look at the key before you rotate it again")
 	}
 	if at := rec.previousEndsAt(now); at != nil && (!r.params.Force || rec.Predecessor != nil && rec.Predecessor.EndsAt.After(now) && !rec.Predecessor.Revoked) {
@@ -165,7 +169,9 @@ func (r *rotation) mayRotate(rec Record, found bool, now time.Time) error {
 	return nil
 }
 
-func (r *rotation) inPlace() bool { return r.params.GracePeriod != nil && *r.params.GracePeriod == 0 }
+func (r *rotation) inPlace(d Definition) bool {
+	return (&validation{}).gracePeriod("", r.params.GracePeriod, r.service.cfg.Policies.ruling(d)) == 0
+}
 
 // settle is how long after a rotation in place another is refused: two callers
 // at once must not end each other's secret unseen.
@@ -263,13 +269,14 @@ func successorOf(d Definition, id, by string, now time.Time) Definition {
 }
 
 // gracePeriod is how long the credential before a rotation works on.
-func (v *validation) gracePeriod(pointer string, p *Duration) Duration {
+func (v *validation) gracePeriod(pointer string, p *Duration, policy Policy) Duration {
 	if p == nil {
-		return defaultGracePeriod
+		return min(defaultGracePeriod, policy.longestGrace())
 	}
 	if *p < 0 || *p > maxGracePeriod || time.Duration(*p)%time.Second != 0 {
 		v.add(pointer, "out_of_range", "must be whole seconds between 0s and 30d", "24h, or 0s to end the old credential at once")
 	}
+	policy.checkGracePeriod(v, pointer, *p)
 	return *p
 }
 

@@ -318,6 +318,37 @@ func TestProof(t *testing.T) {
 	}
 }
 
+// A policy bounds the grace period, its default too, and the method that a
+// rotation changes to; a rotation takes no place of the owner's.
+func TestPolicyOnRotation(t *testing.T) {
+	w := apikeytest.NewWorld(t, apikeytest.Options{Config: func(c *apikey.Config) {
+		c.Policies = apikey.Policies{Live: apikey.Policy{MaxGracePeriod: period(2 * time.Hour), MaxKeys: new(1),
+			AuthMethods: []apikey.AuthMethod{apikey.ClientSecretBasic, apikey.ClientSecretPost}}}
+	}})
+	ctx := as(t)
+	issued := create(ctx, t, w.Service, apikey.CreateParams{})
+	for rule, p := range map[string]apikey.RotateParams{
+		"max_grace_period": {GracePeriod: period(2*time.Hour + time.Second)},
+		"auth_methods":     {AuthMethod: apikey.PrivateKeyJWT, PublicKeys: []apikey.PublicKeyInput{{JWK: apikeytest.NewPair(t, "ES256").Public}}},
+	} {
+		_, err := w.Service.Rotate(ctx, issued.Key.ID, p)
+		invalid, ok := errors.AsType[*apikey.InvalidError](err)
+		if !ok || len(invalid.Fields) != 1 || invalid.Fields[0].Rule != rule || invalid.Fields[0].Limit == "" || invalid.Fields[0].Fix == "" {
+			t.Errorf("%s: %v", rule, err)
+		}
+	}
+	r, err := w.Service.Rotate(ctx, issued.Key.ID, apikey.RotateParams{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if left := r.PreviousEndsAt.Sub(w.Clock.Now()); left > 2*time.Hour || left < time.Hour {
+		t.Errorf("the default grace period is %v", left)
+	}
+	if _, err := w.Service.Create(ctx, apikey.CreateParams{Name: "one more", Owner: issued.Key.Owner, Scopes: []string{"a"}}); !errors.Is(err, apikey.ErrInvalid) {
+		t.Errorf("a key beyond the quota: %v", err)
+	}
+}
+
 // While Hydra is down a rotation is refused before anything is written; its
 // completion is accepted and follows.
 func TestRotationWhileHydraIsDown(t *testing.T) {
