@@ -71,6 +71,7 @@ func routes(t *testing.T) []string {
 		Authenticate: func(context.Context, string) (apikey.Caller, error) {
 			return apikey.Caller{}, apikey.ErrUnauthenticated
 		},
+		Holder: struct{ apikey.Holder }{},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -37,6 +37,10 @@ type call struct {
 	query  url.Values
 	body   any               // nil: none
 	header map[string]string // beside the usual
+
+	form url.Values // instead of body
+	own  bool       // the call brings its own credential, perhaps in header
+	once bool       // a POST without Idempotency-Key
 }
 
 // answer is what came back, read whole.
@@ -47,14 +51,16 @@ type answer struct {
 }
 
 // retryable reports whether a call may be made twice: a read, or a POST, which
-// always has an Idempotency-Key.
-func (c call) retryable() bool { return c.method == http.MethodGet || c.method == http.MethodPost }
+// has an Idempotency-Key unless it says once.
+func (c call) retryable() bool {
+	return !c.once && (c.method == http.MethodGet || c.method == http.MethodPost)
+}
 
 // do makes the call and decodes a success into out, which may be nil.
 func (c *Client) do(ctx context.Context, what call, out any) error {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	body, err := encode(what.body)
+	body, err := encode(what)
 	if err != nil {
 		return &apikey.Error{Kind: apikey.ErrInternal, Detail: "the request cannot be written", Cause: err}
 	}
@@ -89,11 +95,14 @@ func (c *Client) do(ctx context.Context, what call, out any) error {
 // with it perhaps a secret.
 var errNotOurs = errors.New("not JSON of this API")
 
-func encode(body any) ([]byte, error) {
-	if body == nil {
+func encode(what call) ([]byte, error) {
+	switch {
+	case what.form != nil:
+		return []byte(what.form.Encode()), nil
+	case what.body == nil:
 		return nil, nil
 	}
-	return json.Marshal(body)
+	return json.Marshal(what.body)
 }
 
 // retries tries again what failed on the way, was answered 503, or came too
@@ -201,14 +210,19 @@ func (c *Client) request(ctx context.Context, what call, body []byte) (*http.Req
 	if err != nil {
 		return nil, err
 	}
-	token, err := c.token(ctx)
-	if err != nil {
-		return nil, &tokenError{err}
+	if !what.own {
+		token, err := c.token(ctx)
+		if err != nil {
+			return nil, &tokenError{err}
+		}
+		req.Header.Set("Authorization", "Bearer "+token)
 	}
-	req.Header.Set("Authorization", "Bearer "+token)
 	req.Header.Set("Accept", "application/json, application/problem+json")
 	req.Header.Set("User-Agent", c.userAgent)
-	if body != nil {
+	switch {
+	case what.form != nil:
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	case body != nil:
 		req.Header.Set("Content-Type", "application/json")
 	}
 	for name, value := range what.header {

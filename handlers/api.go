@@ -119,15 +119,7 @@ type route struct {
 
 // add registers a handler for a route.
 func add[I, O any](s *server, api huma.API, r route, handle func(context.Context, *I) (*O, error)) {
-	method, path, _ := strings.Cut(r.at, " ")
-	op := huma.Operation{
-		Method: method, Path: path, OperationID: r.id, Summary: r.summary, DefaultStatus: r.status,
-		Errors: allErrors(r), Security: securityFor(r.right), SkipValidateBody: true,
-		RequestBody: &huma.RequestBody{}, Responses: map[string]*huma.Response{},
-	}
-	if r.body == nil {
-		op.RequestBody = nil
-	}
+	op := operationOf(r)
 	huma.Register(api, op, handle)
 	switch r.also {
 	case http.StatusAccepted:
@@ -151,6 +143,20 @@ func add[I, O any](s *server, api huma.API, r route, handle func(context.Context
 	}
 	op.RequestBody.Required = r.needed
 	s.bodies[r.body] = shape{schema: schema, registry: api.OpenAPI().Components.Schemas, needed: r.needed, patch: r.patch}
+}
+
+// operationOf describes a route to huma.
+func operationOf(r route) huma.Operation {
+	method, path, _ := strings.Cut(r.at, " ")
+	op := huma.Operation{
+		Method: method, Path: path, OperationID: r.id, Summary: r.summary, DefaultStatus: r.status,
+		Errors: allErrors(r), Security: securityFor(r.right), SkipValidateBody: true,
+		RequestBody: &huma.RequestBody{}, Responses: map[string]*huma.Response{},
+	}
+	if r.body == nil {
+		op.RequestBody = nil
+	}
+	return op
 }
 
 // allErrors are the statuses a route may answer.

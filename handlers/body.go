@@ -35,7 +35,7 @@ func (s *server) readBody(c *gin.Context) {
 		fail(c, unread(err))
 		return
 	}
-	if len(body) > 0 && !acceptable(r) {
+	if len(body) > 0 && !acceptable(r, s.holderPath(r.URL.Path)) {
 		fail(c, apikey.ErrUnsupportedMediaType)
 		return
 	}
@@ -52,8 +52,9 @@ func unread(err error) error {
 
 // acceptable reports whether the one Content-Type is JSON in UTF-8. A PATCH
 // may also call it by its proper name (RFC 7396 section 4). Form and text types
-// are what a browser sends across sites without asking.
-func acceptable(r *http.Request) bool {
+// are what a browser sends across sites without asking; a form is taken where
+// the credential stands in it, and so no page can send one that is not its own.
+func acceptable(r *http.Request, form bool) bool {
 	said := r.Header.Values("Content-Type")
 	if len(said) != 1 {
 		return false
@@ -66,6 +67,9 @@ func acceptable(r *http.Request) bool {
 		if name != "charset" || !strings.EqualFold(value, "utf-8") {
 			return false
 		}
+	}
+	if form {
+		return kind == formType
 	}
 	return kind == "application/json" || kind == "application/merge-patch+json" && r.Method == http.MethodPatch
 }

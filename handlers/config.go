@@ -21,6 +21,9 @@ type Config struct {
 	// apikey.ErrUnauthenticated for a token that is not good, and with
 	// apikey.ErrUnavailable when that cannot be known now.
 	Authenticate func(ctx context.Context, token string) (apikey.Caller, error)
+	// Holder answers the holders of keys at /v1/self. Nil: those routes are not
+	// there.
+	Holder apikey.Holder
 	// Ready are what /health/ready asks, by name, each within a second. The
 	// names are public, the errors only logged. None: always ready.
 	Ready map[string]func(context.Context) error
@@ -96,7 +99,7 @@ func New(c Config) (http.Handler, error) {
 		return nil, err
 	}
 	engine := newEngine()
-	engine.Use(s.open, s.recoverPanic, s.limitAddress, s.requireHTTPS, s.authenticate, s.checkPath, s.readBody)
+	engine.Use(s.open, s.recoverPanic, s.limitAddress, s.requireHTTPS, s.authenticate, s.checkPath, s.readBody, s.readCredential)
 	engine.NoRoute(s.noRoute)
 	engine.NoMethod(s.noMethod)
 	if err := s.routes(engine); err != nil {

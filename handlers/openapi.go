@@ -24,6 +24,9 @@ func describe(doc *huma.OpenAPI, c Config) {
 		"bearer": {Type: "http", Scheme: "bearer", Description: "an access token of a management key, audience tokenos"},
 	}
 	doc.Components.Headers = limitHeaders
+	if c.Holder != nil {
+		describeHolder(doc.Components.SecuritySchemes)
+	}
 	if c.TokenURL == "" {
 		return
 	}

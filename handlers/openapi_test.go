@@ -18,6 +18,8 @@ type schemaDoc struct {
 	AnyOf                                       []struct{ Type any }
 }
 
+type content struct{ Content map[string]any }
+
 type openAPI struct {
 	OpenAPI string
 	Paths   map[string]map[string]struct {
@@ -27,7 +29,7 @@ type openAPI struct {
 			Name   string
 			Schema schemaDoc
 		}
-		RequestBody *struct{ Content map[string]any }
+		RequestBody *content
 	}
 	Components struct {
 		Schemas         map[string]schemaDoc
@@ -38,7 +40,9 @@ type openAPI struct {
 // published reads the document as anybody may, without a token.
 func published(t *testing.T) openAPI {
 	t.Helper()
-	b := newBench(t, func(c *handlers.Config) { c.TokenURL = "https://auth.test/oauth2/token" })
+	b := newBench(t, func(c *handlers.Config) {
+		c.TokenURL, c.Holder = "https://auth.test/oauth2/token", &fakeHolder{}
+	})
 	r := request("GET", "/openapi.json", "")
 	r.Header.Del("Authorization")
 	res, body := b.do(r)
@@ -63,6 +67,10 @@ func TestOpenAPIRoutes(t *testing.T) {
 		for method, op := range ops {
 			at := strings.ToUpper(method) + " " + path
 			got = append(got, at)
+			if strings.HasPrefix(path, "/v1/self") {
+				selfOperation(t, at, op.Security, op.Responses, op.RequestBody)
+				continue
+			}
 			if strings.HasPrefix(path, "/v1/") && (len(op.Security) != 2 || op.Responses["401"] == nil || op.Responses["503"] == nil) {
 				t.Errorf("%s: security %v, responses %v", at, op.Security, op.Responses)
 			}
@@ -74,12 +82,29 @@ func TestOpenAPIRoutes(t *testing.T) {
 	slices.Sort(got)
 	want := []string{
 		"DELETE /v1/keys/{id}", "DELETE /v1/keys/{id}/public-keys/{kid}", "GET /health/alive", "GET /health/ready", "GET /v1/capabilities", "GET /v1/events",
-		"GET /v1/keys", "GET /v1/keys/{id}", "GET /v1/keys/{id}/events", "GET /v1/keys/{id}/public-keys", "GET /v1/policies", "GET /v1/policies/violations", "PATCH /v1/keys/{id}", "POST /v1/keys",
+		"GET /v1/keys", "GET /v1/keys/{id}", "GET /v1/keys/{id}/events", "GET /v1/keys/{id}/public-keys", "GET /v1/policies", "GET /v1/policies/violations", "GET /v1/self", "PATCH /v1/keys/{id}", "POST /v1/keys",
 		"POST /v1/keys/{id}/disable", "POST /v1/keys/{id}/enable", "POST /v1/keys/{id}/public-keys", "POST /v1/keys/{id}/revoke",
 		"POST /v1/keys/{id}/rotations", "POST /v1/keys/{id}/rotations/complete", "POST /v1/keys/{id}/tokens/revoke",
+		"POST /v1/self", "POST /v1/self/revoke",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("routes (-want +got):\n%s", diff)
+	}
+}
+
+// selfOperation: the routes of holders take a token, Basic, or where there is a
+// body a form.
+func selfOperation(t *testing.T, at string, security []map[string][]string, responses map[string]any, body *content) {
+	t.Helper()
+	want := []map[string][]string{{"holderBearer": {}}, {"holderBasic": {}}}
+	if strings.HasPrefix(at, "POST") {
+		want = append(want, map[string][]string{})
+		if body == nil || len(body.Content) != 1 || body.Content["application/x-www-form-urlencoded"] == nil {
+			t.Errorf("%s: the body is described as %v", at, body)
+		}
+	}
+	if diff := cmp.Diff(want, security); diff != "" || responses["401"] == nil || responses["503"] == nil {
+		t.Errorf("%s: security %v, responses %v", at, security, responses)
 	}
 }
 

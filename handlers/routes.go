@@ -41,6 +41,9 @@ func (s *server) routes(e *gin.Engine) error {
 	add(s, api, route{at: "GET /v1/policies", id: "get-policies", summary: "The rules for keys, and the catalogue of scopes", right: read, errors: []int{422}}, s.policies)
 	add(s, api, route{at: "GET /v1/policies/violations", id: "list-policy-violations", summary: "Keys that the rules of today would refuse, oldest first", right: read, errors: []int{422}}, s.policyViolations)
 
+	if s.Holder != nil {
+		s.selfRoutes(api)
+	}
 	s.healthRoutes(api)
 	return s.openapiRoute(e, api)
 }

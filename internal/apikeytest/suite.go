@@ -56,6 +56,8 @@ func Run(t *testing.T, f Fixture) {
 		"invalid":     testInvalid,
 		"policy":      testPolicy,
 		"policies":    testPolicies,
+		"self":        testSelf,
+		"selfRevoke":  testRevokeSelf,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, f) })
 	}
