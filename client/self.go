@@ -22,7 +22,7 @@ func (c *Client) Self(ctx context.Context, h apikey.HolderCredential) (apikey.Se
 	}
 	what.method, what.path = http.MethodGet, selfPath
 	if what.form != nil {
-		what.method, what.once = http.MethodPost, !h.Own.Assertion.IsZero()
+		what.method, what.read, what.once = http.MethodPost, true, !h.Own.Assertion.IsZero()
 	}
 	var out apikey.Self
 	err = c.do(ctx, what, &out)

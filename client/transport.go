@@ -41,6 +41,7 @@ type call struct {
 	form url.Values // instead of body
 	own  bool       // the call brings its own credential, perhaps in header
 	once bool       // a POST without Idempotency-Key
+	read bool       // a POST that changes nothing
 }
 
 // answer is what came back, read whole.
@@ -55,6 +56,9 @@ type answer struct {
 func (c call) retryable() bool {
 	return !c.once && (c.method == http.MethodGet || c.method == http.MethodPost)
 }
+
+// changes reports whether the call may have changed something once it has left.
+func (c call) changes() bool { return c.method != http.MethodGet && !c.read }
 
 // do makes the call and decodes a success into out, which may be nil.
 func (c *Client) do(ctx context.Context, what call, out any) error {
@@ -77,7 +81,7 @@ func (c *Client) do(ctx context.Context, what call, out any) error {
 		got, err = attempt()
 	}
 	if err != nil {
-		return unanswered(ctx, err, left && what.method != http.MethodGet)
+		return unanswered(ctx, err, left && what.changes())
 	}
 	if got.status < 200 || got.status > 299 {
 		return failure(got)
@@ -86,7 +90,7 @@ func (c *Client) do(ctx context.Context, what call, out any) error {
 		return nil
 	}
 	if err := json.Unmarshal(got.body, out); err != nil {
-		return &apikey.Error{Kind: apikey.ErrInternal, Detail: "the server's answer cannot be read", Pending: what.method != http.MethodGet, Cause: errNotOurs}
+		return &apikey.Error{Kind: apikey.ErrInternal, Detail: "the server's answer cannot be read", Pending: what.changes(), Cause: errNotOurs}
 	}
 	return nil
 }
