@@ -62,7 +62,7 @@ type Ops struct {
 // Hydra says where Hydra is and how patient we are with it.
 type Hydra struct {
 	AdminURL      string   `json:"admin_url" required:"true" preset:"" doc:"URL of Hydra's admin API. It asks nobody for a password: keep it on a private network."`
-	PublicURL     string   `json:"public_url" required:"true" preset:"" doc:"HTTPS URL of Hydra's public API, where keys buy tokens. Plain HTTP only on a loopback address."`
+	PublicURL     string   `json:"public_url" required:"true" preset:"" doc:"HTTPS URL of Hydra's public API, where keys buy tokens and this program checks their credentials. Plain HTTP only on a loopback address."`
 	CAFile        string   `json:"ca_file" preset:"" doc:"PEM file of the certificate authorities that sign Hydra's certificates. Empty: those of the system."`
 	Timeout       Duration `json:"timeout" preset:"5s" min:"100ms" max:"1m" doc:"Longest time for one call to Hydra."`
 	ChangeTimeout Duration `json:"change_timeout" preset:"20s" min:"200ms" max:"5m" doc:"Longest time for all calls to Hydra of one change. Above hydra.timeout."`

@@ -37,8 +37,8 @@ type Config struct {
 	// negative: never.
 	Retries int
 	// MaxConcurrent bounds the calls under way; one more fails at once. Token
-	// look-ups have as many places of their own, so that a flood of bad tokens
-	// cannot keep changes out. Zero: 32.
+	// look-ups have as many places of their own, and so have checks of
+	// credentials, so that a flood of bad ones cannot keep changes out. Zero: 32.
 	MaxConcurrent int
 	// TokenFresh is how long an introspected token is believed without asking
 	// again. Zero: 5s; negative: ask each time.
