@@ -11,8 +11,8 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 )
 
-// refused are what policies refuse in an error, as "pointer rule limit".
-func refused(err error) []string {
+// violated are what policies refuse in an error, as "pointer rule limit".
+func violated(err error) []string {
 	invalid, ok := errors.AsType[*InvalidError](err)
 	if !ok {
 		return nil
@@ -82,7 +82,7 @@ func TestPolicyOnCreate(t *testing.T) {
 		p := CreateParams{Name: "n", Owner: "acme", AuthMethod: ClientSecretPost, Scopes: []string{"orders:read"}}
 		c.edit(&p)
 		_, err := define(p, writer, noon, strict())
-		if diff := gocmp.Diff(c.want, refused(err)); diff != "" {
+		if diff := gocmp.Diff(c.want, violated(err)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", c.name, diff)
 		}
 	}
@@ -115,7 +115,7 @@ func TestPolicyDefaults(t *testing.T) {
 		}
 	}
 	_, err := define(CreateParams{Name: "n", Owner: "o", Scopes: []string{"a"}}, writer, noon, Policies{Live: Policy{NeverExpires: new(false)}})
-	if diff := gocmp.Diff([]string{"#/expires_at never_expires false"}, refused(err)); diff != "" {
+	if diff := gocmp.Diff([]string{"#/expires_at never_expires false"}, violated(err)); diff != "" {
 		t.Errorf("no end, no default (-want +got):\n%s", diff)
 	}
 }
@@ -204,7 +204,7 @@ func TestPolicyOnPatch(t *testing.T) {
 			c.edit(&d)
 		}
 		_, err := patched(d, c.patch, writer, noon, strict())
-		if diff := gocmp.Diff(c.want, refused(err)); diff != "" {
+		if diff := gocmp.Diff(c.want, violated(err)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", c.name, diff)
 		}
 	}
@@ -243,7 +243,7 @@ func TestPolicyCountsFromTheCredential(t *testing.T) {
 		}
 		_, err = patched(d, UpdateParams{ExpiresAt: SetTo(noon.Add(c.latest + time.Second))}, writer, noon, strict())
 		invalid, _ := errors.AsType[*InvalidError](err)
-		if !slices.Equal(refused(err), []string{"#/expires_at max_lifetime 90d"}) || invalid.Fields[0].Fix != c.fix {
+		if !slices.Equal(violated(err), []string{"#/expires_at max_lifetime 90d"}) || invalid.Fields[0].Fix != c.fix {
 			t.Errorf("%s: a second later: %v, fix %+v, want %s", c.name, err, cmp.Or(invalid, &InvalidError{}).Fields, c.fix)
 		}
 	}
@@ -254,7 +254,7 @@ func TestPolicyOfGracePeriods(t *testing.T) {
 	for d, want := range map[time.Duration][]string{0: nil, time.Hour: nil, time.Hour + time.Second: {"#/grace_period max_grace_period 1h"}} {
 		v := &validation{}
 		strict().For("acme", Live).checkGracePeriod(v, "#/grace_period", Duration(d))
-		if diff := gocmp.Diff(want, refused(v.err())); diff != "" {
+		if diff := gocmp.Diff(want, violated(v.err())); diff != "" {
 			t.Errorf("%v (-want +got):\n%s", d, diff)
 		}
 	}

@@ -57,7 +57,9 @@ type Self struct {
 	DisabledUntil *time.Time    `json:"disabled_until" doc:"enabled again by itself at this moment"`
 	EndsAt        *time.Time    `json:"ends_at" doc:"the deadline after being replaced"`
 	ReplacedBy    *string       `json:"replaced_by"`
-	LastUsedAt    *time.Time    `json:"last_used_at" doc:"null: not known to have been used"`
+	// PreviousEndsAt, as EndsAt, is of a rotation in progress.
+	PreviousEndsAt *time.Time `json:"previous_ends_at" doc:"the end of the credential before this one; null: none is left"`
+	LastUsedAt     *time.Time `json:"last_used_at" doc:"null: not known to have been used"`
 }
 
 // self shows the record to its holder at now.
@@ -65,7 +67,7 @@ func (r Record) self(now time.Time) Self {
 	k := r.Key(now)
 	return Self{ID: k.ID, RootID: k.RootID, Environment: k.Environment, AuthMethod: k.AuthMethod, Status: k.Status, Flags: k.Flags,
 		Scopes: k.Scopes, Audiences: k.Audiences, Token: k.Token, CreatedAt: k.CreatedAt, ExpiresAt: k.ExpiresAt,
-		DisabledAt: k.DisabledAt, DisabledUntil: k.DisabledUntil, EndsAt: k.EndsAt, ReplacedBy: k.ReplacedBy, LastUsedAt: k.LastUsedAt}
+		DisabledAt: k.DisabledAt, DisabledUntil: k.DisabledUntil, EndsAt: k.EndsAt, ReplacedBy: k.ReplacedBy, PreviousEndsAt: k.PreviousEndsAt, LastUsedAt: k.LastUsedAt}
 }
 
 var _ Holder = (*Service)(nil)

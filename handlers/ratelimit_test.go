@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -338,4 +339,49 @@ func TestRefusalsAreLoggedOnce(t *testing.T) {
 	if got := flood("192.0.2.1", canary); len(got) != 1 || got[0] != (line{"WARN", "rate limited", "failures", "192.0.2.1", ""}) {
 		t.Errorf("got %+v", got)
 	}
+}
+
+// What holders ask is limited by the key that it is about, from wherever it
+// comes, before the holder's credential is looked at; tokens are not in it.
+func TestSelfIsLimitedByKey(t *testing.T) {
+	asked := 0
+	b := newBench(t, func(c *handlers.Config) {
+		c.Limits = handlers.Limits{Self: handlers.Limit{PerMinute: 1, Burst: 3}}
+		c.Holder = holderFunc(func() { asked++ })
+		c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
+	})
+	ask := func(address, id string) int {
+		r := request("GET", "/v1/self", "")
+		r.RemoteAddr = "192.0.2.1:1234"
+		r.Header.Set("X-Forwarded-Proto", "https")
+		r.Header.Set("X-Forwarded-For", address)
+		r.Header.Del("Authorization")
+		r.SetBasicAuth(id, apikey.GenerateSecret().Reveal())
+		res, _ := b.do(r)
+		return res.StatusCode
+	}
+	for i := range 3 {
+		if got := ask(fmt.Sprint("203.0.113.", i), keyID); got != 200 {
+			t.Errorf("request %d: got %d", i, got)
+		}
+	}
+	if got := ask("203.0.113.9", keyID); got != 429 || asked != 3 {
+		t.Errorf("one more about the key: got %d after %d questions", got, asked)
+	}
+	if got := ask("203.0.113.9", keyID+"x"); got == 429 {
+		t.Error("another key is limited with it")
+	}
+}
+
+// holderFunc is a holder's API that only counts.
+type holderFunc func()
+
+func (f holderFunc) Self(context.Context, apikey.HolderCredential) (apikey.Self, error) {
+	f()
+	return apikey.Self{}, nil
+}
+
+func (f holderFunc) RevokeSelf(context.Context, apikey.HolderCredential, apikey.RevokeSelfParams) error {
+	f()
+	return nil
 }

@@ -87,8 +87,14 @@ func (s *server) readCredential(c *gin.Context) {
 // admit decides, before anybody is asked about it, whether a credential is
 // looked at: by whose it claims to be ("" for a token) and, in the exchange,
 // where it comes from.
-func (s *server) admit(_ context.Context, c apikey.HolderCredential) error {
-	_, err := c.KeyID()
+func (s *server) admit(ctx context.Context, c apikey.HolderCredential) error {
+	id, err := c.KeyID()
+	if !c.Token.IsZero() { // limited by its address alone: it does not say whose it is
+		return err
+	}
+	if limited := s.limitSelf(ctx, id); limited != nil {
+		return limited
+	}
 	return err
 }
 

@@ -149,7 +149,7 @@ func testSelfExpired(t *testing.T, f Fixture) {
 	t.Helper()
 	api, ctx := f.As(t, All)
 	end := f.Clock.Now().Add(time.Hour)
-	issued, err := api.Create(ctx, apikey.CreateParams{Name: "x", Owner: "self", Scopes: []string{"a"}, ExpiresAt: &end})
+	issued, err := api.Create(ctx, apikey.CreateParams{Name: "x", Owner: "self", Scopes: []string{"a"}, ExpiresAt: apikey.SetTo(end)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -318,5 +318,24 @@ func testUnproved(t *testing.T, f Fixture) {
 		if !f.Works(t, k.Key, k.Secret, nil) {
 			t.Error("a refused credential ended a key")
 		}
+	}
+}
+
+// A holder sees the rotation of its key from either side.
+func testSelfRotation(t *testing.T, f Fixture) {
+	api, ctx := f.As(t, All)
+	old := f.make(t, api, ctx, "self rotation")
+	r, err := api.Rotate(ctx, old.Key.ID, apikey.RotateParams{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	as := holder(t, api)
+	was, err := as.Self(ctx, apikey.HolderCredential{Own: apikey.Credential{Method: apikey.ClientSecretBasic, ID: old.Key.ID, Secret: old.Secret}})
+	if err != nil || was.ReplacedBy == nil || *was.ReplacedBy != r.Key.ID || was.EndsAt == nil || !was.EndsAt.Equal(*r.PreviousEndsAt) {
+		t.Errorf("old: %+v, %v", was, err)
+	}
+	is, err := as.Self(ctx, apikey.HolderCredential{Own: apikey.Credential{Method: apikey.ClientSecretBasic, ID: r.Key.ID, Secret: r.Secret}})
+	if err != nil || is.RootID != old.Key.ID || is.PreviousEndsAt == nil || !is.PreviousEndsAt.Equal(*r.PreviousEndsAt) || is.EndsAt != nil {
+		t.Errorf("new: %+v, %v", is, err)
 	}
 }

@@ -58,6 +58,7 @@ func Run(t *testing.T, f Fixture) {
 		"policies":    testPolicies,
 		"self":        testSelf,
 		"selfRevoke":  testRevokeSelf,
+		"selfRotated": testSelfRotation,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, f) })
 	}
