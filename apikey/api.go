@@ -58,6 +58,16 @@ type API interface {
 	// first. A call looks at 2000 keys at most, so a page may be short, or empty,
 	// and still have a next one.
 	PolicyViolations(ctx context.Context, p PolicyViolationsParams) (Page[KeyViolations], error)
+	// DisableOwner, EnableOwner, RevokeOwner and RevokeOwnerTokens begin an
+	// operation on every key of an owner that the caller sees, which goes on by
+	// itself; Operation tells how far it has come. ErrNotFound for an owner
+	// without keys. ErrBusy for an enable while a disable or revoke of the owner
+	// has not reached every key.
+	DisableOwner(ctx context.Context, owner string, p DisableOwnerParams) (Operation, error)
+	EnableOwner(ctx context.Context, owner string, p EnableOwnerParams) (Operation, error)
+	RevokeOwner(ctx context.Context, owner string, p RevokeOwnerParams) (Operation, error)
+	RevokeOwnerTokens(ctx context.Context, owner string, p OwnerActionParams) (Operation, error)
+	Operation(ctx context.Context, id string) (Operation, error)
 }
 
 // CreateParams describe a new key. Zero members take their defaults.

@@ -18,6 +18,7 @@ type intent struct {
 	replay *Replay // nil without an Idempotency-Key
 	others []Other // nil: to be looked up
 	actor  Caller
+	under  OperationHold
 	// caughtUp: what the clock did to the key was looked after.
 	caughtUp bool
 	// plan makes the new definition of the old one; unchanged: there is nothing
@@ -96,6 +97,8 @@ func (s *Service) begin(ctx context.Context, in intent) (begun Begun, since time
 		Lease:  s.cfg.Lease,
 		Wait:   in.action.Narrows(),
 		Plan:   s.planOf(in),
+
+		Operation: in.under,
 	}
 	for until := time.Now().Add(busyWait); ; {
 		since = time.Now()

@@ -28,7 +28,7 @@ func (s *Service) converge(ctx context.Context, id string) error {
 			return d, true, nil // somebody else was here first; the next turn sees what is left
 		}
 		if in.action == ActionEnable {
-			d.DisabledAt, d.DisabledUntil = nil, nil
+			d = enabled(d, Order{}, now)
 		}
 		return d, false, nil
 	}

@@ -147,6 +147,11 @@ type Definition struct {
 	RevokedAt             *time.Time       `json:"revoked_at"`
 	RevocationReason      RevocationReason `json:"revocation_reason,omitempty"`
 	RevocationDescription string           `json:"revocation_description,omitempty"`
+
+	// DisabledWithOwner: the pause until DisabledUntil began with its owner's
+	// (pause.go). OwnDisabledUntil is the end of one of its own beside it.
+	DisabledWithOwner bool       `json:"disabled_with_owner,omitempty" doc:"paused with its owner, and enabled with it"`
+	OwnDisabledUntil  *time.Time `json:"own_disabled_until,omitempty" doc:"a pause of its own that goes on until then if its owner is enabled earlier"`
 }
 
 // StatusAt derives the status at now.

@@ -107,6 +107,9 @@ func (s *Service) preview(a Action, o Order, c Caller, r Record, others []Other)
 func planFor(a Action, o Order, c Caller) func(Record, bool, time.Time) (Definition, bool, error) {
 	return func(r Record, found bool, now time.Time) (d Definition, unchanged bool, err error) {
 		d = r.Definition
+		if o.Owner != "" && (!found || d.Owner != o.Owner || d.RevokedAt != nil || !visible(c, d)) {
+			return d, false, errNotPart
+		}
 		over := d.RevokedAt != nil || a == ActionCompleteRotation && (d.ReplacedBy == nil || ended(d.end(), now))
 		if (a == ActionRevoke || a == ActionCompleteRotation) && found && visible(c, d) && over {
 			return d, true, nil
@@ -116,14 +119,11 @@ func planFor(a Action, o Order, c Caller) func(Record, bool, time.Time) (Definit
 		}
 		switch a {
 		case ActionDisable:
-			if r.StatusAt(now) == StatusDisabled && sameTime(o.Until, d.DisabledUntil) {
+			d, unchanged = disabled(d, o, now)
+		case ActionEnable:
+			if leaves(d, o) {
 				return d, true, nil
 			}
-			if d.DisabledAt == nil || r.StatusAt(now) != StatusDisabled {
-				d.DisabledAt = &now
-			}
-			d.DisabledUntil = o.Until
-		case ActionEnable:
 			if d.ReplacedBy != nil && ended(d.EndsAt, now) {
 				return d, false, replacedBy(d)
 			}
@@ -131,7 +131,7 @@ func planFor(a Action, o Order, c Caller) func(Record, bool, time.Time) (Definit
 				return d, false, fail(ErrExpired, "the key has expired; set a later expires_at instead")
 			}
 			unchanged = d.DisabledAt == nil
-			d.DisabledAt, d.DisabledUntil = nil, nil
+			d = enabled(d, o, now)
 		case ActionRevoke:
 			d.RevokedAt, d.RevocationReason, d.RevocationDescription = &now, o.Reason, o.Description
 		case ActionCompleteRotation:

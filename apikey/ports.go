@@ -17,6 +17,8 @@ const (
 
 // Order is what a caller asked for, as far as a queued change must remember it.
 type Order struct {
+	Owner       string           `json:"owner,omitempty"`       // as part of an operation on this owner
+	All         bool             `json:"all,omitempty"`         // enable of an owner
 	Until       *time.Time       `json:"until,omitempty"`       // disable
 	Reason      RevocationReason `json:"reason,omitempty"`      // revoke
 	Description string           `json:"description,omitempty"` // revoke
@@ -82,6 +84,9 @@ type Begin struct {
 	// in line asks for the same it joins that one: Begun then has its Op.
 	Wait bool
 	Plan Plan
+	// Operation is what the change is part of, if any. ErrOperationOver unless
+	// it is still held; a second change of a key under one is busy.
+	Operation OperationHold
 }
 
 // Begun is T1's result.
@@ -121,6 +126,8 @@ type Born struct {
 // each Take makes it one more. A process that was stopped for longer than its
 // lease can so neither finish nor give up what another is working on.
 type Ledger interface {
+	Operations
+
 	// Installation is the random id of this ledger, written into every client.
 	Installation() string
 	// Ping reports whether the database answers.

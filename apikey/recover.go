@@ -49,12 +49,13 @@ func (s *Service) keepPruned(ctx context.Context) {
 	}
 }
 
-// Prune erases what is kept for repeating answers once its day is over, and
-// finished changes after a week.
+// Prune erases what is kept for repeating answers once its day is over,
+// finished changes after a week, and operations that ended 30 days ago.
 func (s *Service) Prune(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	return s.ledger.Prune(ctx, s.now().Add(-replaysKept), s.now().Add(-changesKept))
+	return errors.Join(s.ledger.Prune(ctx, s.now().Add(-replaysKept), s.now().Add(-changesKept)),
+		s.ledger.PruneOperations(ctx, s.now().Add(-operationsKept)))
 }
 
 // Turn does all background work that is waiting now, and returns when it is
@@ -79,15 +80,18 @@ func (s *Service) Turn(ctx context.Context) error {
 }
 
 // waiting lists the background work there is. While Hydra is not ready there is
-// none but to tidy up, which is done at once: every step needs Hydra.
+// none but operations that narrow, and to tidy up, which is done at once: every
+// other step needs Hydra.
 func (s *Service) waiting(ctx context.Context) ([]task, error) {
 	ctx, cancel := context.WithTimeout(ctx, finishTimeout)
 	defer cancel()
 	if err := s.tidy(ctx); err != nil {
 		return nil, err
 	}
-	if s.clients.Ready(ctx) != nil {
-		return nil, nil
+	ready := s.clients.Ready(ctx) == nil
+	tasks, err := s.operating(ctx, ready)
+	if err != nil || !ready {
+		return tasks, err
 	}
 	stale, err1 := s.ledger.Stale(ctx, turnBatch)
 	queued, err2 := s.ledger.Queued(ctx, turnBatch)
@@ -97,7 +101,6 @@ func (s *Service) waiting(ctx context.Context) ([]task, error) {
 	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		return nil, err
 	}
-	var tasks []task
 	for _, ch := range stale {
 		tasks = append(tasks, task{ch.Op, func(ctx context.Context) error { return s.resume(ctx, ch) }})
 	}

@@ -64,6 +64,7 @@ type Service struct {
 	log     *slog.Logger
 	left    leftovers
 	later   deferrals
+	walks   walks
 }
 
 var _ API = (*Service)(nil)

@@ -181,6 +181,11 @@ func eventOf(ch Change, r Record, at time.Time) *Event {
 		return e
 	}
 	was, is := members(before), members(t)
+	for name := range was {
+		if _, still := is[name]; !still {
+			is[name] = nil // a member that is left out when it is zero
+		}
+	}
 	for name, v := range is {
 		if name == "revision" || name == "updated_at" || reflect.DeepEqual(was[name], v) {
 			continue

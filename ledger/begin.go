@@ -20,8 +20,8 @@ const (
 	answerReplay = `UPDATE replays SET answer = $1 WHERE hash = $2 AND op = $3`
 
 	// created_at is the place in line; two in one millisecond keep their order.
-	insertChange = `INSERT INTO changes (op, key_id, action, state, wanted, target, at, actor, attempt, lease_until, recheck_at, replay_hash, created_at)
-		VALUES ($1, $2, $3, $4, $5, '', $6, $7, 0, {now} + $8, 1152921504606846976, $9, COALESCE((SELECT MAX(line.created_at) + 1
+	insertChange = `INSERT INTO changes (op, key_id, action, state, wanted, target, at, actor, attempt, lease_until, recheck_at, replay_hash, operation, created_at)
+		VALUES ($1, $2, $3, $4, $5, '', $6, $7, 0, {now} + $8, 1152921504606846976, $9, $10, COALESCE((SELECT MAX(line.created_at) + 1
 			FROM changes line WHERE line.key_id = $2 AND line.state = 'queued' AND line.created_at >= {now}), {now}))
 		ON CONFLICT (key_id) WHERE state = 'begun' DO NOTHING`
 	// The newest in line before a change, if it asks for the same.
@@ -59,6 +59,9 @@ func (d *DB) Begin(ctx context.Context, b apikey.Begin) (begun apikey.Begun, err
 			return contended(err)
 		}
 		begun.Change.State = state
+		if err := t.held(ctx, b.Operation); err != nil {
+			return err
+		}
 		// No FOR UPDATE: whoever writes this row has a begun change of this key,
 		// and that is us. Read committed sees what the one before us committed.
 		record, found, err := t.record(ctx, b.Change.KeyID, b.Change.Op)
@@ -76,6 +79,9 @@ func (d *DB) Begin(ctx context.Context, b apikey.Begin) (begun apikey.Begun, err
 			}
 		}
 		if begun.Change.State == apikey.ChangeQueued {
+			if b.Operation.ID != "" { // which counts its own changes
+				return nil
+			}
 			return t.join(ctx, &begun.Change)
 		}
 		return contended(t.plan(ctx, &begun, found, b.Plan, forgetChange))
@@ -111,7 +117,7 @@ func (t tx) enter(ctx context.Context, b apikey.Begin) (apikey.ChangeState, erro
 	}
 	insert := func(s apikey.ChangeState) (int64, error) {
 		return t.exec(ctx, insertChange, b.Change.Op, b.Change.KeyID, string(b.Change.Action), string(s), wanted,
-			unix(b.Change.At), actor, millis(b.Lease), hash)
+			unix(b.Change.At), actor, millis(b.Lease), hash, b.Operation.ID)
 	}
 	n, err := insert(apikey.ChangeBegun)
 	if err != nil || n == 1 {

@@ -119,6 +119,9 @@ func (d *DB) start(ctx context.Context, readOnly bool) error {
 		return err
 	}
 	// No other process is there, so whoever held these leases is dead.
+	if _, err := d.write.DB.ExecContext(ctx, "UPDATE operations SET lease_until = 0 WHERE state = 'running'"); err != nil {
+		return fault("open", err)
+	}
 	res, err := d.write.DB.ExecContext(ctx, "UPDATE changes SET lease_until = 0 WHERE state = 'begun'")
 	if err != nil {
 		return fault("open", err)

@@ -32,7 +32,7 @@ const (
 var fixed = []string{insertReplay, takeReplay, answerReplay, forgetReplay, sameInLine, insertChange, queueChange, forgetChange, targetChange, settleChange,
 	promoteChange, changeState, selectRecord, selectPending, finishChange, abandonChange, releaseChange, takeChange,
 	claimSecret, unclaimedSecret, upsertKey, deleteTerms, deleteKey, freePublicKeys, freePublicKey, unbornPublicKeys, nextEvent, insertEvent, moveHead,
-	lockQuota, usedQuota, takeQuota}
+	lockQuota, usedQuota, takeQuota, holdOperation, takeOperation, saveOperation}
 
 // Finish implements [apikey.Ledger].
 func (d *DB) Finish(ctx context.Context, f apikey.Finish) error {

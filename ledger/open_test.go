@@ -31,6 +31,19 @@ func refuses(t *testing.T, cfg ledger.Config, words ...string) {
 	}
 }
 
+// migrationFiles are the names of all migrations, in order.
+func migrationFiles(t *testing.T) (names []string) {
+	t.Helper()
+	entries, err := os.ReadDir("migrations")
+	if err != nil || len(entries) == 0 {
+		t.Fatalf("no migrations: %v", err)
+	}
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
 // A ledger without this program's schema is refused with the way out.
 func TestOpenSchema(t *testing.T) {
 	for name, url := range databases {
@@ -38,8 +51,8 @@ func TestOpenSchema(t *testing.T) {
 			cfg := ledger.Config{URL: url(t), ServerSecrets: serverSecrets}
 			refuses(t, cfg, `run "tokenos migrate"`)
 			applied, err := ledger.Migrate(t.Context(), cfg)
-			if err != nil || !slices.Equal(applied, []string{"00001_init.sql", "00002_rotation.sql", "00003_quotas.sql"}) {
-				t.Errorf("got %v, %v", applied, err)
+			if all := migrationFiles(t); err != nil || !slices.Equal(applied, all) {
+				t.Errorf("got %v, %v; want %v", applied, err, all)
 			}
 			applied, err = ledger.Migrate(t.Context(), cfg)
 			if err != nil || len(applied) != 0 {

@@ -54,7 +54,7 @@ const pruneAtOnce = 500
 
 // Prune implements [apikey.Ledger]. Salts are gone for good when it returns nil
 // on SQLite; for Postgres see the package documentation. A change that is still
-// to be rechecked stays.
+// to be rechecked, or part of a running operation, stays.
 func (d *DB) Prune(ctx context.Context, replaysBefore, changesBefore time.Time) error {
 	for _, p := range []struct {
 		text   string
@@ -62,7 +62,7 @@ func (d *DB) Prune(ctx context.Context, replaysBefore, changesBefore time.Time) 
 	}{
 		{`DELETE FROM replays WHERE hash IN (SELECT hash FROM replays WHERE created_at < $1 LIMIT $2)`, replaysBefore},
 		{`DELETE FROM changes WHERE op IN (SELECT op FROM changes WHERE at < $1 AND (state = 'done' OR state = 'abandoned'
-			AND recheck_at = 1152921504606846976) LIMIT $2)`, changesBefore},
+			AND recheck_at = 1152921504606846976) AND NOT EXISTS (SELECT 1 FROM operations o WHERE o.id = changes.operation AND o.state = 'running') LIMIT $2)`, changesBefore},
 	} {
 		for n := int64(pruneAtOnce); n == pruneAtOnce; {
 			err := d.transact(ctx, "prune", func(t tx) (err error) {

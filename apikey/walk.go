@@ -1,0 +1,386 @@
+package apikey
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+)
+
+// How an operation is carried on. It goes through the keys in slices, so that
+// no place of the background work is taken for long.
+const (
+	sliceTime      = 5 * time.Second     // of one operation at a time
+	keysABatch     = 16                  // between two notes of how far it has come
+	keysAtOnce     = 8                   // of all operations of a process
+	narrowAtOnce   = 3                   // operations of a process that narrow
+	widenAtOnce    = 2                   // and others
+	walksListed    = 20                  // operations a turn
+	triesAtMost    = 8                   // of a key that Hydra does not take although it is ready: a minute and a half
+	waitForHydra   = time.Second         // between two looks
+	operationsKept = 30 * 24 * time.Hour // after their end
+	keyTime        = busyWait + queueWait + 2*finishTimeout
+)
+
+// walks are the operations that this process carries on. The zero value has
+// none.
+type walks struct {
+	mu               sync.Mutex
+	narrowing, other int
+	held             map[string]int // id and attempt of those that could not be let go
+	once             sync.Once
+	hands            chan struct{}
+}
+
+// enter takes a place, and reports whether there was one.
+func (w *walks) enter(narrows bool) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	count, most := &w.other, widenAtOnce
+	if narrows {
+		count, most = &w.narrowing, narrowAtOnce
+	}
+	if *count == most {
+		return false
+	}
+	*count++
+	return true
+}
+
+func (w *walks) leave(narrows bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if narrows {
+		w.narrowing--
+	} else {
+		w.other--
+	}
+}
+
+// hand waits for one of the hands that change keys, until ctx ends.
+func (w *walks) hand(ctx context.Context) (free func(), err error) {
+	w.once.Do(func() { w.hands = make(chan struct{}, keysAtOnce) })
+	if err := ctx.Err(); err != nil { // select would choose either
+		return nil, err
+	}
+	select {
+	case w.hands <- struct{}{}:
+		return func() { <-w.hands }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (w *walks) hold(id string, attempt int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.held == nil {
+		w.held = map[string]int{}
+	}
+	w.held[id] = attempt
+}
+
+func (w *walks) drop(id string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.held, id)
+}
+
+func (w *walks) heldNow() map[string]int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	out := make(map[string]int, len(w.held))
+	for id, attempt := range w.held {
+		out[id] = attempt
+	}
+	return out
+}
+
+// operating lists the operations to carry on. Without Hydra only those that
+// narrow can be: their changes count as soon as they are accepted.
+func (s *Service) operating(ctx context.Context, ready bool) ([]task, error) {
+	if err := s.letGo(ctx); err != nil {
+		return nil, err
+	}
+	free, err := s.ledger.FreeOperations(ctx, !ready, walksListed)
+	if err != nil {
+		return nil, err
+	}
+	var tasks []task
+	for _, o := range free {
+		tasks = append(tasks, task{o.ID, func(ctx context.Context) error {
+			if !s.walks.enter(o.Action.Narrows()) {
+				return nil
+			}
+			defer s.walks.leave(o.Action.Narrows())
+			return s.carryOn(ctx, o)
+		}})
+	}
+	return tasks, nil
+}
+
+// letGo ends the leases of operations that the ledger did not take back when
+// this process was done with them.
+func (s *Service) letGo(ctx context.Context) error {
+	for id, attempt := range s.walks.heldNow() {
+		o, err := s.ledger.Operation(ctx, id, View{})
+		if err == nil && o.Attempt == attempt {
+			_, err = s.ledger.SaveOperation(ctx, o, 0)
+		}
+		if err != nil && !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrOperationOver) {
+			return err
+		}
+		s.walks.drop(id)
+	}
+	return nil
+}
+
+// carryOn works on an operation for a slice of time, if it is still free.
+func (s *Service) carryOn(ctx context.Context, o OperationRecord) error {
+	mine, err := s.ledger.TakeOperation(ctx, o.ID, o.Attempt, s.cfg.Lease)
+	o.Attempt++
+	if errors.Is(err, ErrOutcomeUnknown) {
+		s.walks.hold(o.ID, o.Attempt)
+	}
+	if err != nil || !mine {
+		return err
+	}
+	wait, err := s.walk(ctx, &o)
+	if err == nil && o.Walked {
+		wait, err = s.conclude(ctx, &o)
+	}
+	if errors.Is(err, ErrOperationOver) {
+		s.log.InfoContext(ctx, "operation is over or taken up elsewhere", "operation", o.ID)
+		return nil
+	}
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
+	defer cancel()
+	state, err2 := s.ledger.SaveOperation(end, o, wait)
+	switch {
+	case errors.Is(err2, ErrOperationOver):
+		return err
+	case err2 != nil:
+		s.walks.hold(o.ID, o.Attempt)
+	case state == OperationDone:
+		s.log.InfoContext(ctx, "operation done", "operation", o.ID, "action", o.Action, "owner", o.Owner, "changed", o.Changed, "unchanged", o.Unchanged, "failed", o.Failed)
+	}
+	return errors.Join(err, err2)
+}
+
+// walk goes from key to key until the slice is over, all were reached, or it is
+// held up; it returns how long to wait then. It leaves o as the ledger has it,
+// or further.
+func (s *Service) walk(ctx context.Context, o *OperationRecord) (wait time.Duration, err error) {
+	for until := time.Now().Add(sliceTime); !o.Walked; {
+		page, last, err := s.nextKeys(ctx, o)
+		if err != nil {
+			return 0, err
+		}
+		made, err := s.ledger.ChangesUnder(ctx, o.ID, idsOf(page))
+		if err != nil {
+			return 0, err
+		}
+		for batch := range slices.Chunk(page, keysABatch) {
+			if ctx.Err() != nil || time.Now().After(until) {
+				return 0, nil
+			}
+			next, err := s.deal(ctx, *o, batch, made)
+			if err != nil {
+				return s.heldUp(ctx, o, err)
+			}
+			*o = next
+			state, err := s.ledger.SaveOperation(ctx, *o, s.cfg.Lease)
+			if err != nil {
+				return 0, err
+			}
+			if state != OperationRunning {
+				return 0, ErrOperationOver
+			}
+		}
+		o.Cursor = last
+		o.Walked = last.Kind == ""
+	}
+	return 0, nil
+}
+
+// nextKeys reads the next keys that are part of the operation, and the cursor
+// behind all that was read: the zero cursor when there is no more.
+func (s *Service) nextKeys(ctx context.Context, o *OperationRecord) ([]Record, OperationCursor, error) {
+	kinds := kindsOf(o.Actor)
+	at := OperationCursor{kinds[0], nil}
+	if o.Cursor.Kind != "" {
+		at = o.Cursor
+	}
+	page, _, err := s.ledger.Keys(ctx, Query{Owners: o.Actor.Owners, Owner: o.Owner, Kind: at.Kind, After: at.After, Sort: SortCreatedAt, Limit: limits.PageSize, Now: s.now()})
+	if err != nil {
+		return nil, at, err
+	}
+	last := OperationCursor{Kind: at.Kind}
+	if n := len(page); n == limits.PageSize {
+		p := PositionOf(page[n-1].Definition, SortCreatedAt)
+		last.After = &p
+	} else if i := slices.Index(kinds, at.Kind) + 1; i < len(kinds) {
+		last.Kind = kinds[i]
+	} else {
+		last.Kind = ""
+	}
+	page = slices.DeleteFunc(page, func(r Record) bool { return r.RevokedAt != nil || !visible(o.Actor, r.Definition) })
+	return page, last, nil
+}
+
+func idsOf(records []Record) []string {
+	out := make([]string, len(records))
+	for i, r := range records {
+		out[i] = r.ID
+	}
+	return out
+}
+
+// dealt is how it went with one key.
+type dealt struct {
+	outcome
+	err error
+}
+
+// deal changes some keys side by side and returns the operation behind them.
+// made are keys with a change under this operation: a process that died, or a
+// batch that was held up, has begun it, and it is not begun again. An error
+// means that not all could be decided; the operation then stays before them.
+func (s *Service) deal(ctx context.Context, o OperationRecord, keys []Record, made []string) (OperationRecord, error) {
+	results := make([]dealt, len(keys))
+	var wg sync.WaitGroup
+	for i, r := range keys {
+		if slices.Contains(made, r.ID) {
+			results[i].outcome = outcome{record: r, pending: true}
+			continue
+		}
+		free, err := s.walks.hand(ctx)
+		if err != nil {
+			results[i].err = err
+			continue
+		}
+		wg.Go(func() {
+			defer free()
+			results[i] = s.changeUnder(ctx, o, r)
+		})
+	}
+	wg.Wait()
+	for _, d := range results {
+		if errors.Is(d.err, ErrOperationOver) {
+			return o, d.err
+		}
+	}
+	o.Failures = slices.Clone(o.Failures)
+	for i, d := range results {
+		if errors.Is(d.err, errNotPart) {
+			continue
+		}
+		if undecided(d.err) && (o.Tries < triesAtMost || ctx.Err() != nil || s.clients.Ready(ctx) != nil) {
+			return o, d.err
+		}
+		o.note(keys[i].ID, d, s)
+	}
+	last := keys[len(keys)-1].Definition
+	p := PositionOf(last, SortCreatedAt)
+	o.Cursor, o.Tries = OperationCursor{last.Kind, &p}, 0
+	return o, nil
+}
+
+// note counts one key.
+func (o *OperationRecord) note(id string, d dealt, s *Service) {
+	o.count(id, d.unchanged, d.err)
+	r := d.record
+	o.Management = o.Management || r.Kind == KindManagement
+	switch {
+	case d.err != nil:
+	case d.pending:
+		o.Unmeasured = true
+		if r.Token.Format == JWT {
+			o.Lifetime = max(o.Lifetime, r.Token.Lifetime)
+		}
+		o.TokensEndBy = later(o.TokensEndBy, r.TokensEndBy)
+	default:
+		o.Ends = latest(o.Ends, s.result(o.Action, r, false, nil).AccessEndsAt)
+	}
+}
+
+// undecided reports whether a key may be tried again: nothing that failed has
+// to do with the key itself.
+func undecided(err error) bool {
+	return slices.ContainsFunc([]error{ErrUnavailable, ErrBusy, ErrTimeout, context.Canceled, context.DeadlineExceeded}, func(e error) bool { return errors.Is(err, e) })
+}
+
+// changeUnder makes the change of one key, which lasts: neither the end of the
+// slice nor of the process's work stops it half way.
+func (s *Service) changeUnder(ctx context.Context, o OperationRecord, r Record) dealt {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keyTime)
+	defer cancel()
+	in := intent{action: o.Action, id: r.ID, order: o.Order, actor: o.Actor, under: OperationHold{o.ID, o.Attempt}, plan: planFor(o.Action, o.Order, o.Actor)}
+	// Nothing under way: as it was read, it stands between the changes before and after.
+	if _, unchanged, err := in.plan(r, true, s.now()); len(r.Pending) == 0 && err == nil && unchanged {
+		return dealt{outcome: outcome{record: r, unchanged: true}}
+	}
+	run := s.change
+	if o.Action.Narrows() && s.clients.Ready(ctx) != nil {
+		run = s.accept
+	}
+	out, err := run(ctx, in)
+	return dealt{out, err}
+}
+
+// accept is T1 of a change that narrows and whose calls must wait for Hydra:
+// the first turn with Hydra takes it up.
+func (s *Service) accept(ctx context.Context, in intent) (outcome, error) {
+	begun, _, err := s.begin(ctx, in)
+	if err != nil || begun.Unchanged {
+		return outcome{record: begun.Record, unchanged: begun.Unchanged}, err
+	}
+	if begun.Change.State == ChangeBegun {
+		if err := s.ledger.Release(ctx, begun.Change.Op, begun.Change.Attempt, 0); err != nil {
+			s.leave(begun.Change.Op, begun.Change.Attempt)
+		}
+	}
+	return accepted(begun.Record, begun.Change), nil
+}
+
+// heldUp decides how long an operation waits whose next keys could not be
+// decided. Only what Hydra does not take although it is ready counts as a try.
+func (s *Service) heldUp(ctx context.Context, o *OperationRecord, cause error) (time.Duration, error) {
+	switch {
+	case errors.Is(cause, ErrOperationOver):
+		return 0, cause
+	case ctx.Err() != nil:
+		return 0, nil
+	case s.clients.Ready(ctx) != nil:
+		return waitForHydra, nil
+	}
+	o.Tries++
+	wait := min(time.Second<<min(o.Tries-1, 5), 30*time.Second)
+	s.log.WarnContext(ctx, "operation is held up", "operation", o.ID, "try", o.Tries, "error", cause)
+	return wait, nil
+}
+
+// conclude ends an operation that has reached every key, once Hydra has
+// followed in all of them.
+func (s *Service) conclude(ctx context.Context, o *OperationRecord) (wait time.Duration, err error) {
+	now, err := s.ledger.Operation(ctx, o.ID, View{})
+	if err != nil || now.Waiting > 0 {
+		return waitForHydra, err
+	}
+	at := s.now()
+	o.State, o.FinishedAt = OperationDone, &at
+	if o.Action == ActionEnable {
+		return 0, nil
+	}
+	o.AccessEndsAt = latest(&AccessEnds{&at, &at}, o.Ends)
+	if o.Unmeasured {
+		introspected := at
+		if o.Action == ActionDisable {
+			introspected = at.Add(sweepAfter)
+		}
+		offline := later(later(introspected, at.Add(time.Duration(o.Lifetime))), o.TokensEndBy)
+		o.AccessEndsAt = latest(o.AccessEndsAt, &AccessEnds{&introspected, &offline})
+	}
+	return 0, nil
+}
