@@ -88,6 +88,8 @@ func fullKey(t *testing.T) apikey.Key {
 			f.Set(reflect.ValueOf(&then))
 		case int64:
 			f.SetInt(7)
+		case bool:
+			f.SetBool(true)
 		default:
 			if f.Kind() == reflect.Pointer {
 				f.Set(reflect.New(f.Type().Elem()))
@@ -119,12 +121,20 @@ func TestRoundTrip(t *testing.T) {
 	rotate := apikey.RotateParams{GracePeriod: new(apikey.Duration(0)), Force: true, AuthMethod: apikey.PrivateKeyJWT,
 		PublicKeys: []apikey.PublicKeyInput{{JWK: apikey.JWK{"kty": "EC"}}}, DryRun: true, IdempotencyKey: idem}
 	ends := apikey.CreateParams{Name: "n", Scopes: []string{"s"}, ExpiresAt: apikey.Null[time.Time](), IdempotencyKey: idem}
+	disableOwner, enableOwner := apikey.DisableOwnerParams{Until: &then, DryRun: true, IdempotencyKey: idem}, apikey.EnableOwnerParams{All: true, DryRun: true, IdempotencyKey: idem}
+	revokeOwner := apikey.RevokeOwnerParams{Reason: apikey.Superseded, Description: "d", DryRun: true, IdempotencyKey: idem}
+	ownerTokens := apikey.OwnerActionParams{DryRun: true, IdempotencyKey: idem}
 	tests := []struct {
 		asked []any
 		call  func() (any, error)
 		want  any
 	}{
 		{[]any{"create", create}, func() (any, error) { return c.Create(ctx, create) }, apikey.Issued{Key: s.key, Secret: apikey.NewSecret(secret)}},
+		{[]any{"disable owner", "a b/c\u00e9%.d+e", disableOwner}, func() (any, error) { return c.DisableOwner(ctx, "a b/c\u00e9%.d+e", disableOwner) }, s.operation()},
+		{[]any{"enable owner", "o", enableOwner}, func() (any, error) { return c.EnableOwner(ctx, "o", enableOwner) }, s.operation()},
+		{[]any{"revoke owner", "o", revokeOwner}, func() (any, error) { return c.RevokeOwner(ctx, "o", revokeOwner) }, s.operation()},
+		{[]any{"revoke tokens of owner", "o", ownerTokens}, func() (any, error) { return c.RevokeOwnerTokens(ctx, "o", ownerTokens) }, s.operation()},
+		{[]any{"operation", "op_1"}, func() (any, error) { return c.Operation(ctx, "op_1") }, s.operation()},
 		{[]any{"get", keyID}, func() (any, error) { return c.Get(ctx, keyID) }, s.key},
 		{[]any{"list", list}, func() (any, error) { return c.List(ctx, list) }, apikey.Page[apikey.Key]{Data: []apikey.Key{s.key}, NextCursor: "n", Count: new(9)}},
 		{[]any{"update", keyID, update}, func() (any, error) { return c.Update(ctx, keyID, update) }, s.updated()},

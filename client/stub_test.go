@@ -79,6 +79,25 @@ func (s *stub) Events(_ context.Context, p apikey.FeedParams) (apikey.Page[apike
 func (s *stub) Capabilities(context.Context) (apikey.Capabilities, error) {
 	return capabilities, s.ask("capabilities")
 }
+func (s *stub) operation() apikey.Operation {
+	return apikey.Operation{ID: "op_1", Owner: "a/b", Action: apikey.ActionDisable, State: apikey.OperationRunning, Total: 2, Done: 1, Failed: 1,
+		Failures: []apikey.KeyFailure{{KeyID: keyID, Code: apikey.ErrExpired}}, AccessEndsAt: &apikey.AccessEnds{Offline: &then}, CreatedAt: then, CreatedBy: "p"}
+}
+func (s *stub) DisableOwner(_ context.Context, owner string, p apikey.DisableOwnerParams) (apikey.Operation, error) {
+	return s.operation(), s.ask("disable owner", owner, p)
+}
+func (s *stub) EnableOwner(_ context.Context, owner string, p apikey.EnableOwnerParams) (apikey.Operation, error) {
+	return s.operation(), s.ask("enable owner", owner, p)
+}
+func (s *stub) RevokeOwner(_ context.Context, owner string, p apikey.RevokeOwnerParams) (apikey.Operation, error) {
+	return s.operation(), s.ask("revoke owner", owner, p)
+}
+func (s *stub) RevokeOwnerTokens(_ context.Context, owner string, p apikey.OwnerActionParams) (apikey.Operation, error) {
+	return s.operation(), s.ask("revoke tokens of owner", owner, p)
+}
+func (s *stub) Operation(_ context.Context, id string) (apikey.Operation, error) {
+	return s.operation(), s.ask("operation", id)
+}
 
 func (s *stub) Policies(_ context.Context, owner string) (apikey.EffectivePolicies, error) {
 	return policies, s.ask("policies", owner)

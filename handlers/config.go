@@ -129,6 +129,8 @@ func newEngine() *gin.Engine {
 	e.HandleMethodNotAllowed = true
 	e.RedirectTrailingSlash = false
 	e.RedirectFixedPath = false
+	e.UseEscapedPath = true // an owner in a path may hold a slash
+	e.UnescapePathValues = false
 	e.ForwardedByClientIP = false
 	_ = e.SetTrustedProxies(nil) // nil cannot be malformed
 	return e

@@ -18,10 +18,11 @@ import (
 )
 
 const (
-	goodToken = "ory_at_good-token.of_a~management+key/000="
-	secretNow = "tos_thisIsTheOneSecretThatMayLeave"
-	keyID     = "key_live_01k9x2m3n4p5q6r7s8t9v0w1xy"
-	canary    = "C4nary-7f3a9e55d1"
+	goodToken   = "ory_at_good-token.of_a~management+key/000="
+	secretNow   = "tos_thisIsTheOneSecretThatMayLeave"
+	keyID       = "key_live_01k9x2m3n4p5q6r7s8t9v0w1xy"
+	operationID = "op_k3vq5n2wz7c4m6x8y1b9d0f2gh"
+	canary      = "C4nary-7f3a9e55d1"
 )
 
 var then = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
@@ -172,6 +173,34 @@ func (f *fake) Policies(ctx context.Context, owner string) (apikey.EffectivePoli
 func (f *fake) PolicyViolations(ctx context.Context, p apikey.PolicyViolationsParams) (apikey.Page[apikey.KeyViolations], error) {
 	wrong := apikey.FieldError{Pointer: "#/expires_at", Code: "policy", Rule: "max_lifetime", Limit: "90d"}
 	return apikey.Page[apikey.KeyViolations]{Data: []apikey.KeyViolations{{KeyID: keyID, Violations: []apikey.FieldError{wrong}}}, NextCursor: "next"}, f.did(ctx, "policy violations", p)
+}
+
+func (f *fake) operation(ctx context.Context, call string, p any, dryRun bool) (apikey.Operation, error) {
+	o := apikey.Operation{ID: operationID, Owner: "acme", Action: apikey.ActionDisable, State: apikey.OperationRunning, Failures: []apikey.KeyFailure{}, CreatedAt: then}
+	if dryRun {
+		o.ID, o.State, o.DryRun = "", apikey.OperationPreview, true
+	}
+	return o, f.did(ctx, call, p)
+}
+
+func (f *fake) DisableOwner(ctx context.Context, owner string, p apikey.DisableOwnerParams) (apikey.Operation, error) {
+	return f.operation(ctx, "disable owner "+owner, p, p.DryRun)
+}
+
+func (f *fake) EnableOwner(ctx context.Context, owner string, p apikey.EnableOwnerParams) (apikey.Operation, error) {
+	return f.operation(ctx, "enable owner "+owner, p, p.DryRun)
+}
+
+func (f *fake) RevokeOwner(ctx context.Context, owner string, p apikey.RevokeOwnerParams) (apikey.Operation, error) {
+	return f.operation(ctx, "revoke owner "+owner, p, p.DryRun)
+}
+
+func (f *fake) RevokeOwnerTokens(ctx context.Context, owner string, p apikey.OwnerActionParams) (apikey.Operation, error) {
+	return f.operation(ctx, "revoke tokens of owner "+owner, p, p.DryRun)
+}
+
+func (f *fake) Operation(ctx context.Context, id string) (apikey.Operation, error) {
+	return f.operation(ctx, "operation "+id, nil, false)
 }
 
 // lockedBuffer is a log that many may write.

@@ -15,13 +15,39 @@ import (
 	"github.com/tokenos/tokenos/apikey"
 )
 
+// ownersAt is where the one segment stands that is text: an owner.
+const ownersAt = "/v1/owners/"
+
 // checkPath ends requests whose path is written in a way that no route here
 // needs: routes, ids and kids are made of unreserved characters, so a percent
 // sign can only be there to slip something past somebody ("%2e%2e", "%2F").
+// Only an owner may hold any.
 func (s *server) checkPath(c *gin.Context) {
-	if strings.ContainsRune(c.Request.URL.EscapedPath(), '%') {
+	path := c.Request.URL.EscapedPath()
+	if rest, ok := strings.CutPrefix(path, ownersAt); ok {
+		_, path, _ = strings.Cut(rest, "/")
+	}
+	if strings.ContainsRune(path, '%') {
 		fail(c, apikey.ErrNotFound)
 	}
+}
+
+// pathOwner reads the owner of a path and puts it where huma looks.
+func pathOwner(c *gin.Context) error {
+	for i, p := range c.Params {
+		if p.Key != "owner" {
+			continue
+		}
+		owner, err := url.PathUnescape(p.Value)
+		if err != nil || owner == "" || !utf8.ValidString(owner) {
+			return apikey.ErrNotFound
+		}
+		if !apikey.OwnerInPath(owner) {
+			return &malformed{detail: "an owner with . or .. between slashes cannot stand in a path"}
+		}
+		c.Params[i].Value = owner
+	}
+	return nil
 }
 
 // checkRequest looks at what the operation takes before huma reads it: ids in
@@ -47,11 +73,11 @@ func checkRequest(ctx huma.Context, next func(huma.Context)) {
 
 func checkIDs(c *gin.Context, op *huma.Operation) error {
 	for _, p := range op.Parameters {
-		if p.In == "path" && !apikey.ValidID(c.Param(p.Name)) {
+		if p.In == "path" && p.Name != "owner" && !apikey.ValidID(c.Param(p.Name)) {
 			return apikey.ErrNotFound
 		}
 	}
-	return nil
+	return pathOwner(c)
 }
 
 // checkQuery refuses what would otherwise be dropped in silence: a filter that

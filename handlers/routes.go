@@ -35,6 +35,12 @@ func (s *server) routes(e *gin.Engine) error {
 	add(s, api, route{at: "POST /v1/keys/{id}/public-keys", id: "add-public-key", summary: "Register one more public key", right: write, status: 201, errors: change, body: reflect.TypeFor[apikey.PublicKeyParams](), needed: true}, s.addPublicKey)
 	add(s, api, route{at: "DELETE /v1/keys/{id}/public-keys/{kid}", id: "remove-public-key", summary: "End one public key at once", right: write, status: 204, errors: []int{409}}, s.removePublicKey)
 
+	add(s, api, route{at: "POST /v1/owners/{owner}/disable", id: "disable-owner", also: 202, summary: "Pause every key of an owner", right: write, errors: change, body: reflect.TypeFor[apikey.DisableOwnerParams]()}, s.disableOwner)
+	add(s, api, route{at: "POST /v1/owners/{owner}/enable", id: "enable-owner", also: 202, summary: "End the pauses of an owner's keys that began with it", right: write, errors: change, body: reflect.TypeFor[apikey.EnableOwnerParams]()}, s.enableOwner)
+	add(s, api, route{at: "POST /v1/owners/{owner}/revoke", id: "revoke-owner", also: 202, summary: "End every key of an owner for good", right: write, errors: change, body: reflect.TypeFor[apikey.RevokeOwnerParams]()}, s.revokeOwner)
+	add(s, api, route{at: "POST /v1/owners/{owner}/tokens/revoke", id: "revoke-owner-tokens", also: 202, summary: "End the outstanding tokens of every key of an owner", right: write, errors: change, body: reflect.TypeFor[apikey.OwnerActionParams]()}, s.revokeOwnerTokens)
+	add(s, api, route{at: "GET /v1/operations/{id}", id: "get-operation", summary: "How far an operation has come", right: read}, s.operation)
+
 	add(s, api, route{at: "GET /v1/keys/{id}/events", id: "list-key-events", summary: "What happened to a key, newest first", right: audit, errors: []int{422}}, s.keyEvents)
 	add(s, api, route{at: "GET /v1/events", id: "list-events", summary: "Everything that happened, oldest first, as a feed", right: audit, errors: []int{422}}, s.events)
 	add(s, api, route{at: "GET /v1/capabilities", id: "get-capabilities", summary: "What this installation can do", right: read}, s.capabilities)

@@ -17,7 +17,7 @@ import (
 // form.
 func TestRoutes(t *testing.T) {
 	const idem = "0123456789abcdef"
-	at := "/v1/keys/" + keyID
+	at, owners := "/v1/keys/"+keyID, "/v1/owners/"
 	until, scopes, name := then.Add(time.Hour), []string{"a", "b"}, "n"
 	tests := []struct {
 		method, target, body string
@@ -49,6 +49,14 @@ func TestRoutes(t *testing.T) {
 		{"GET", at + "/public-keys", "", 200, "public keys " + keyID, nil, `{"data":[],"next_cursor":null}`},
 		{"POST", at + "/public-keys", `{"jwk":{"kty":"EC"}}`, 201, "add public key " + keyID, apikey.PublicKeyParams{PublicKeyInput: apikey.PublicKeyInput{JWK: apikey.JWK{"kty": "EC"}}, IdempotencyKey: idem}, `"kid":"abc"`},
 		{"DELETE", at + "/public-keys/a_b-c", "", 204, "remove public key " + keyID + " a_b-c", nil, ""},
+		{"POST", owners + "acme/disable", `{"until":"2026-11-23T13:00:00Z"}`, 202, "disable owner acme", apikey.DisableOwnerParams{Until: &until, IdempotencyKey: idem}, `"state":"running"`},
+		{"POST", owners + "acme/disable", `{"dry_run":true}`, 200, "disable owner acme", apikey.DisableOwnerParams{DryRun: true, IdempotencyKey: idem}, `"state":"preview","dry_run":true`},
+		{"POST", owners + "acme/enable", `{"all":true}`, 202, "enable owner acme", apikey.EnableOwnerParams{All: true, IdempotencyKey: idem}, `"failures":[]`},
+		{"POST", owners + "acme/revoke", `{"reason":"superseded","description":"d"}`, 202, "revoke owner acme", apikey.RevokeOwnerParams{Reason: apikey.Superseded, Description: "d", IdempotencyKey: idem}, `"id":"` + operationID},
+		{"POST", owners + "acme/tokens/revoke", "", 202, "revoke tokens of owner acme", apikey.OwnerActionParams{IdempotencyKey: idem}, `"finished_at":null`},
+		{"POST", owners + "a%20b%2Fc%C3%A9%25.d+e/enable", "", 202, "enable owner a b/cé%.d+e", apikey.EnableOwnerParams{IdempotencyKey: idem}, `"id":"`},
+		{"POST", owners + "tokens%2Frevoke/disable", "", 202, "disable owner tokens/revoke", apikey.DisableOwnerParams{IdempotencyKey: idem}, `"id":"`},
+		{"GET", "/v1/operations/" + operationID, "", 200, "operation " + operationID, nil, `"state":"running"`},
 		{"GET", at + "/events?limit=2&cursor=5", "", 200, "key events " + keyID, apikey.PageParams{Limit: 2, Cursor: "5"}, `"id":3`},
 		{"GET", "/v1/events?after=9&limit=1", "", 200, "events", apikey.FeedParams{After: 9, Limit: 1}, `{"data":[],"next_cursor":"9"}`},
 		{"GET", "/v1/capabilities", "", 200, "capabilities", nil, `"name_length":100`},

@@ -50,6 +50,7 @@ func Run(t *testing.T, f Fixture) {
 		"idempotency": testIdempotency,
 		"list":        testList,
 		"events":      testEvents,
+		"operations":  testOperations,
 		"rights":      testRights,
 		"owners":      testOwners,
 		"management":  testManagement,
