@@ -173,11 +173,7 @@ func (s *Service) carryOn(ctx context.Context, o OperationRecord) error {
 // or further.
 func (s *Service) walk(ctx context.Context, o *OperationRecord) (wait time.Duration, err error) {
 	for until := time.Now().Add(sliceTime); !o.Walked; {
-		page, last, err := s.nextKeys(ctx, o)
-		if err != nil {
-			return 0, err
-		}
-		made, err := s.ledger.ChangesUnder(ctx, o.ID, idsOf(page))
+		page, made, last, err := s.nextKeys(ctx, o)
 		if err != nil {
 			return 0, err
 		}
@@ -204,29 +200,32 @@ func (s *Service) walk(ctx context.Context, o *OperationRecord) (wait time.Durat
 	return 0, nil
 }
 
-// nextKeys reads the next keys that are part of the operation, and the cursor
-// behind all that was read: the zero cursor when there is no more.
-func (s *Service) nextKeys(ctx context.Context, o *OperationRecord) ([]Record, OperationCursor, error) {
+// nextKeys reads the next keys that are part of the operation, the ids of those
+// that have a change under it already, and the cursor behind all that was read:
+// the zero cursor when there is no more.
+func (s *Service) nextKeys(ctx context.Context, o *OperationRecord) (page []Record, made []string, last OperationCursor, err error) {
 	kinds := kindsOf(o.Actor)
-	at := OperationCursor{kinds[0], nil}
-	if o.Cursor.Kind != "" {
-		at = o.Cursor
+	at := o.Cursor
+	if at.Kind == "" {
+		at.Kind = kinds[0]
 	}
-	page, _, err := s.ledger.Keys(ctx, Query{Owners: o.Actor.Owners, Owner: o.Owner, Kind: at.Kind, After: at.After, Sort: SortCreatedAt, Limit: limits.PageSize, Now: s.now()})
+	page, _, err = s.ledger.Keys(ctx, Query{Owners: o.Actor.Owners, Owner: o.Owner, Kind: at.Kind, After: at.After, Sort: SortCreatedAt, Limit: limits.PageSize, Now: s.now()})
 	if err != nil {
-		return nil, at, err
+		return nil, nil, last, err
 	}
-	last := OperationCursor{Kind: at.Kind}
 	if n := len(page); n == limits.PageSize {
 		p := PositionOf(page[n-1].Definition, SortCreatedAt)
-		last.After = &p
+		last = OperationCursor{at.Kind, &p}
 	} else if i := slices.Index(kinds, at.Kind) + 1; i < len(kinds) {
 		last.Kind = kinds[i]
-	} else {
-		last.Kind = ""
 	}
-	page = slices.DeleteFunc(page, func(r Record) bool { return r.RevokedAt != nil || !visible(o.Actor, r.Definition) })
-	return page, last, nil
+	if made, err = s.ledger.ChangesUnder(ctx, o.ID, idsOf(page)); err != nil {
+		return nil, nil, last, err
+	}
+	page = slices.DeleteFunc(page, func(r Record) bool {
+		return !slices.Contains(made, r.ID) && (r.RevokedAt != nil || !visible(o.Actor, r.Definition))
+	})
+	return page, made, last, nil
 }
 
 func idsOf(records []Record) []string {

@@ -39,6 +39,8 @@ type marker struct {
 	ExpiresAt     *time.Time         `json:"expires_at,omitempty"`
 	DisabledAt    *time.Time         `json:"disabled_at,omitempty"`
 	DisabledUntil *time.Time         `json:"disabled_until,omitempty"`
+	WithOwner     bool               `json:"disabled_with_owner,omitempty"`
+	OwnUntil      *time.Time         `json:"own_disabled_until,omitempty"`
 	EndsAt        *time.Time         `json:"ends_at,omitempty"`
 	Replaces      *string            `json:"replaces,omitempty"`
 	ReplacedBy    *string            `json:"replaced_by,omitempty"`
@@ -151,7 +153,7 @@ func markerOf(w apikey.ClientWrite) marker {
 		RootID: d.RootID, Kind: d.Kind, Description: d.Description, Environment: d.Environment,
 		Labels: d.Labels, Owners: d.Owners, Secret: d.Secret,
 		ExpiresAt: d.ExpiresAt, DisabledAt: d.DisabledAt, DisabledUntil: d.DisabledUntil, EndsAt: d.EndsAt,
-		Replaces: d.Replaces, ReplacedBy: d.ReplacedBy,
+		WithOwner: d.DisabledWithOwner, OwnUntil: d.OwnDisabledUntil, Replaces: d.Replaces, ReplacedBy: d.ReplacedBy,
 		CreatedAt: d.CreatedAt, CreatedBy: d.CreatedBy, UpdatedAt: d.UpdatedAt,
 	}
 	for _, p := range d.PublicKeys {
