@@ -235,8 +235,7 @@ func TestNewerDisableHolds(t *testing.T) {
 	}
 }
 
-// A key that Hydra does not take although it is ready is tried for a while and
-// then named; the others are done.
+// A key that Hydra refuses is named; the others are done.
 func TestOwnerOperationPassesAPoisonedKey(t *testing.T) {
 	w, proxy := toothed(t, apikeytest.Options{})
 	ctx := as(t)
@@ -292,4 +291,44 @@ func TestOperationEndsItsCaller(t *testing.T) {
 	if err != nil || page.Data[0].Principal != "key:"+manager.Key.RootID || page.Data[0].Address != "192.0.2.77" || page.Data[0].RequestID != "req_own_end" {
 		t.Errorf("event: %+v, %v", page.Data, err)
 	}
+}
+
+// A key that Hydra does not take although it is ready is tried again, for a
+// while, with the others of its batch done once; then it is named.
+func TestOwnerOperationTriesAgain(t *testing.T) {
+	w, proxy := toothed(t, apikeytest.Options{Idle: true})
+	ctx := as(t)
+	keys := keysOf(ctx, t, w, "tried", 3)
+	o, err := w.Service.DisableOwner(ctx, "tried", apikey.DisableOwnerParams{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	turnUntilDone(ctx, t, w, o.ID)
+	bad := keys[1].Key.ID
+	proxy.Inject(hydratest.Reset().On("PUT", "/admin/clients/"+bad))
+	if o, err = w.Service.EnableOwner(ctx, "tried", apikey.EnableOwnerParams{}); err != nil {
+		t.Fatal(err)
+	}
+	tries := 0
+	for ; o.State == apikey.OperationRunning && tries < 30; tries++ {
+		if err := w.Service.Turn(ctx); err != nil {
+			t.Log(err)
+		}
+		r, err := w.Ledger.Operation(ctx, o.ID, apikey.View{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if o = r.Operation; o.State == apikey.OperationRunning {
+			if o.Failed != 0 {
+				t.Fatalf("failed at once: %+v", o)
+			}
+			if _, err := w.Ledger.SaveOperation(ctx, r, 0); err != nil { // no waiting between tries
+				t.Fatal(err)
+			}
+		}
+	}
+	if o.State != apikey.OperationDone || o.Changed != 2 || len(o.Failures) != 1 || o.Failures[0] != (apikey.KeyFailure{KeyID: bad, Code: apikey.ErrUnavailable}) || tries < 5 {
+		t.Errorf("after %d turns: %+v", tries, o)
+	}
+	wantKeys(ctx, t, w, []apikey.Issued{keys[0], keys[2]}, apikey.ActionEnable, true)
 }

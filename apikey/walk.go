@@ -316,8 +316,9 @@ func (s *Service) changeUnder(ctx context.Context, o OperationRecord, r Record) 
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keyTime)
 	defer cancel()
 	in := intent{action: o.Action, id: r.ID, order: o.Order, actor: o.Actor, under: OperationHold{o.ID, o.Attempt}, plan: planFor(o.Action, o.Order, o.Actor)}
-	// Nothing under way: as it was read, it stands between the changes before and after.
-	if _, unchanged, err := in.plan(r, true, s.now()); len(r.Pending) == 0 && err == nil && unchanged {
+	// What narrows looks under the key's lock: an enable that is only just begun
+	// does not show in what was read.
+	if _, unchanged, err := in.plan(r, true, s.now()); !o.Action.Narrows() && err == nil && unchanged {
 		return dealt{outcome: outcome{record: r, unchanged: true}}
 	}
 	run := s.change
