@@ -115,7 +115,7 @@ type OperationHold struct {
 	Attempt int
 }
 
-// ErrOperationOver: the operation was superseded or finished, or another
+// ErrOperationOver says that the operation was superseded or finished, or another
 // process carries it on. Nothing was changed.
 var ErrOperationOver = errors.New("the operation is over or held by another process")
 
