@@ -22,4 +22,8 @@
 // recovery (recover.go) takes intents whose lease has ended and brings each to
 // its end. What happens by the clock (expiry, a pause's end, a public key's
 // end, the second token sweep) is one mechanism, converge (converge.go).
+//
+// What is done to every key of an owner is an operation (owners.go): a row with
+// a cursor that background work carries on (walk.go), one ordinary change for
+// each key (deal.go).
 package apikey

@@ -125,7 +125,7 @@ func add[I, O any](s *server, api huma.API, r route, handle func(context.Context
 	case http.StatusAccepted:
 		pending := *op.Responses["200"]
 		pending.Description = "Accepted and counting; Hydra follows as soon as it can"
-		if strings.HasPrefix(path, "/v1/owners/") {
+		if strings.HasPrefix(op.Path, "/v1/owners/") {
 			pending.Description = "Accepted; the operation goes on by itself"
 			op.Responses["200"].Description = "What it would do (dry_run)"
 		}
