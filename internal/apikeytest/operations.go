@@ -285,7 +285,7 @@ func testOwnerExpired(t *testing.T, f Fixture) {
 	api, ctx := f.As(t, All)
 	const owner = "expired with owner"
 	end := f.Clock.Now().Add(time.Hour)
-	ends, err := api.Create(ctx, apikey.CreateParams{Name: "ends", Owner: owner, Scopes: []string{"a"}, ExpiresAt: &end})
+	ends, err := api.Create(ctx, apikey.CreateParams{Name: "ends", Owner: owner, Scopes: []string{"a"}, ExpiresAt: apikey.SetTo(end)})
 	if err != nil {
 		t.Fatal(err)
 	}
