@@ -154,15 +154,15 @@ func (s *Service) tell(ctx context.Context, e *Event) {
 	}
 	attrs := []slog.Attr{slog.String("action", string(e.Action)), slog.String("key", e.KeyID), slog.String("owner", e.Owner),
 		slog.String("by", e.Principal), slog.String("request_id", e.RequestID), slog.Int64("revision", e.Revision)}
-	said := "key changed"
 	switch e.Action {
 	case ActionExpiring:
-		said = "key expiring"
 		attrs = append(attrs, slog.Any("expires_at", e.After["expires_at"]), slog.Any("expires_in_days", e.After["expires_in_days"]))
+		s.log.LogAttrs(ctx, slog.LevelInfo, "key expiring", attrs...)
 	case ActionExpire:
-		said = "key expired"
+		s.log.LogAttrs(ctx, slog.LevelInfo, "key expired", attrs...)
+	default:
+		s.log.LogAttrs(ctx, slog.LevelInfo, "key changed", attrs...)
 	}
-	s.log.LogAttrs(ctx, slog.LevelInfo, said, attrs...)
 }
 
 // eventOf describes the change: the members that differ, before and after.

@@ -1,0 +1,101 @@
+package apikey
+
+import (
+	"slices"
+	"time"
+)
+
+// upkeepAfter is the upkeep once the change is applied at at.
+func upkeepAfter(before Record, ch Change, at time.Time) Upkeep {
+	up := before.Upkeep
+	target := ch.Target
+	switch { // the client is not written
+	case ch.Action == ActionRevokeTokens || ch.Action == ActionDelete:
+		return up
+	case ch.Action == ActionExpiring:
+		up.ToldUntil, _ = before.untold(at)
+		up.DueAt = nextDue(target, up, at)
+		return up
+	case ch.Successor != nil:
+		up.DueAt = at // it is, by the background work, once this is recorded
+		return up
+	}
+	// Recovery does not open what an accepted change waits to close.
+	up.Open = target.OpenAt(at) && !narrowedBeside(before, ch.Op)
+	up.Op, up.Drifted = ch.Op, false
+	switch {
+	case ch.Action == ActionRevoke:
+		up = Upkeep{Op: ch.Op, TokensEndBy: up.TokensEndBy}
+	case rotatesAtOnce(before, ch):
+		up.SweepAt = at.Add(sweepAfter)
+	case up.Open && !before.Open: // tokens from now on are wanted
+		up.SweepAt = time.Time{}
+	case !up.Open && closes(before, ch):
+		up.SweepAt = at.Add(sweepAfter)
+	case !at.Before(up.SweepAt):
+		up.SweepAt = time.Time{} // this change is the second sweep
+	}
+	switch {
+	case ch.Action == ActionRevoke:
+	case ch.Attempt > 0: // who had the change before may have a request on its way
+		up.ConfirmAt = at.Add(confirmAfter)
+	case !at.Before(up.ConfirmAt):
+		up.ConfirmAt = time.Time{} // this change writes the client anew
+	}
+	up.ToldUntil = toldAfter(before, ch, at)
+	switch {
+	case ch.Action == ActionLoseCredential:
+		up.Unclaimed = ch.Op
+	case ch.Action == ActionRotate:
+		up.Unclaimed = ""
+	}
+	if before.ID != "" && before.Token != target.Token {
+		up.TokensEndBy = later(up.TokensEndBy, at.Add(time.Duration(before.Token.Lifetime)))
+	}
+	up.DueAt = nextDue(target, up, at)
+	return up
+}
+
+// narrowedBeside reports whether an accepted change other than op waits to end
+// or pause the key.
+func narrowedBeside(r Record, op string) bool {
+	return slices.ContainsFunc(r.Pending, func(p PendingChange) bool { return p.Op != op && p.Action.Narrows() })
+}
+
+// nextDue is the next moment when something must be done for the key: after at,
+// but for a pause that is over and not yet taken back.
+func nextDue(d Definition, up Upkeep, at time.Time) time.Time {
+	if d.RevokedAt != nil {
+		return time.Time{}
+	}
+	next := time.Time{}
+	consider := func(t time.Time) {
+		if !t.IsZero() && (next.IsZero() || t.Before(next)) {
+			next = t
+		}
+	}
+	ahead := func(t *time.Time) {
+		if t != nil && t.After(at) {
+			consider(*t)
+		}
+	}
+	consider(up.SweepAt)
+	consider(up.ConfirmAt)
+	consider(nextNotice(d, up.ToldUntil))
+	if d.DisabledUntil != nil {
+		consider(*d.DisabledUntil)
+	}
+	ahead(d.ExpiresAt)
+	ahead(d.EndsAt)
+	for _, p := range d.PublicKeys {
+		ahead(p.ExpiresAt)
+	}
+	return next
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
