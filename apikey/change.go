@@ -137,10 +137,11 @@ func (s *Service) planOf(in intent) Plan {
 		}
 		target.Revision = r.Revision + 1
 		target.UpdatedAt = now
-		out := Planned{Target: target, Quota: s.quotaFor(in.action, r, target)}
+		out := Planned{Target: target}
 		if in.successor != nil {
 			out.Successor = in.successor()
 		}
+		out.Quota = s.quotaFor(in.action, r, target, out.Successor)
 		return out, nil
 	}
 }

@@ -14,9 +14,13 @@ type QuotaError struct{ Quota Quota }
 func (e *QuotaError) Error() string { return "quota of keys exceeded" }
 
 // quotaFor is the quota that a change must keep to: of the owner who would have
-// one key more. Nil: none. A rotation makes no key more.
-func (s *Service) quotaFor(a Action, before Record, target Definition) *Quota {
+// one key more. Nil: none. A rotation makes no key more, unless the successor
+// before has been revoked: its place is free for others.
+func (s *Service) quotaFor(a Action, before Record, target Definition, successor *Definition) *Quota {
 	gains := a == ActionCreate || a == ActionUpdate && before.Owner != target.Owner
+	if a == ActionRotate && before.ReplacedBy != nil && successor != nil {
+		gains, target = true, *successor
+	}
 	if !gains || target.Kind != KindAPI || target.RevokedAt != nil || target.EndsAt != nil {
 		return nil
 	}

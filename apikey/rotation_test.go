@@ -349,6 +349,33 @@ func TestPolicyOnRotation(t *testing.T) {
 	}
 }
 
+// A key whose successor was revoked is rotated again only if its owner has room
+// for the one it gets: the place of the first was given back.
+func TestSecondSuccessorTakesPlace(t *testing.T) {
+	w := apikeytest.NewWorld(t, apikeytest.Options{Config: func(c *apikey.Config) {
+		c.Policies = apikey.Policies{Live: apikey.Policy{MaxKeys: new(1)}}
+	}})
+	ctx := as(t)
+	first := create(ctx, t, w.Service, apikey.CreateParams{})
+	r, err := w.Service.Rotate(ctx, first.Key.ID, apikey.RotateParams{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Service.Revoke(ctx, r.Key.ID, apikey.RevokeParams{}); err != nil {
+		t.Fatal(err)
+	}
+	other := create(ctx, t, w.Service, apikey.CreateParams{})
+	if r, err = w.Service.Rotate(ctx, first.Key.ID, apikey.RotateParams{}); !errors.Is(err, apikey.ErrInvalid) {
+		t.Errorf("made %s beyond the quota: %v", r.Key.ID, err)
+	}
+	if _, err := w.Service.Revoke(ctx, other.Key.ID, apikey.RevokeParams{}); err != nil {
+		t.Fatal(err)
+	}
+	if r, err = w.Service.Rotate(ctx, first.Key.ID, apikey.RotateParams{}); err != nil {
+		t.Errorf("with a free place: %v", err)
+	}
+}
+
 // While Hydra is down a rotation is refused before anything is written; its
 // completion is accepted and follows.
 func TestRotationWhileHydraIsDown(t *testing.T) {
