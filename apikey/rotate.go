@@ -67,16 +67,36 @@ type rotation struct {
 
 func (r *rotation) method(d Definition) AuthMethod { return cmp.Or(r.params.AuthMethod, d.AuthMethod) }
 
-// completeOlder ends the predecessor's grace period if the caller forces it.
+// completeOlder ends the predecessor's grace period if the caller forces it. It
+// cannot be undone, so a rotation that would then be refused ends nothing.
 func (r *rotation) completeOlder(ctx context.Context) error {
-	if !r.params.Force || r.seen.Replaces == nil || r.seen.previousEndsAt(r.service.now()) == nil {
+	s := r.service
+	after, older := r.forced(s.now())
+	if !older {
 		return nil
 	}
-	_, err := r.service.complete(ctx, *r.seen.Replaces, r.caller)
+	if err := s.clients.Ready(ctx); err != nil {
+		return unavailable("Hydra is not ready; nothing was changed", err)
+	}
+	if _, _, err := r.plan(after, true, s.now()); err != nil {
+		return err
+	}
+	_, err := s.complete(ctx, *r.seen.Replaces, r.caller)
 	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrRevoked) {
 		return nil
 	}
 	return err
+}
+
+// forced is the key as it is once completeOlder is done, and whether there is
+// anything for that to do.
+func (r *rotation) forced(now time.Time) (after Record, older bool) {
+	after = r.seen
+	if !r.params.Force || after.Predecessor == nil || after.Predecessor.Revoked || after.previousEndsAt(now) == nil {
+		return after, false
+	}
+	after.Predecessor = &Predecessor{EndsAt: now}
+	return after, true
 }
 
 func (r *rotation) run(ctx context.Context, replay *Replay) (Rotation, error) {
@@ -93,7 +113,8 @@ func (r *rotation) run(ctx context.Context, replay *Replay) (Rotation, error) {
 func (r *rotation) preview(ctx context.Context) (Rotation, error) {
 	s := r.service
 	now := s.now()
-	target, _, err := r.plan(r.seen, true, now)
+	seen, _ := r.forced(now)
+	target, _, err := r.plan(seen, true, now)
 	if err != nil {
 		return Rotation{}, err
 	}
@@ -128,7 +149,7 @@ func (r *rotation) plan(rec Record, found bool, now time.Time) (Definition, bool
 		return d, false, err
 	}
 	deadline := now.Add(time.Duration(grace)).UTC().Truncate(time.Second)
-	overlap := method == PrivateKeyJWT && d.AuthMethod == PrivateKeyJWT && fresh[0].Alg == d.PublicKeys[0].Alg
+	overlap := method == PrivateKeyJWT && len(d.PublicKeys) > 0 && fresh[0].Alg == d.PublicKeys[0].Alg
 	switch {
 	case grace == 0:
 		d.credential(method, r.secret, fresh, now)
