@@ -253,15 +253,16 @@ func (s *Service) apply(ctx context.Context, c carriage, at time.Time) (Upkeep, 
 	if err := s.clients.Put(ctx, w); err != nil {
 		return up, err
 	}
-	return up, s.sweep(ctx, c, up)
+	return up, s.sweep(ctx, c, up, at)
 }
 
 // sweep ends the outstanding tokens of a key that this change closes, or whose
 // credential it ends, and once more a moment later: a token request in flight
 // outlives the first sweep.
-func (s *Service) sweep(ctx context.Context, c carriage, up Upkeep) error {
+func (s *Service) sweep(ctx context.Context, c carriage, up Upkeep, at time.Time) error {
 	first := rotatesAtOnce(c.before, c.change) || !up.Open && closes(c.before, c.change)
-	again := !c.before.SweepAt.IsZero() && (!up.Open || c.before.Open && up.SweepAt.IsZero())
+	open := c.before.Open || c.before.sweepsCredential(at)
+	again := !c.before.SweepAt.IsZero() && (!up.Open || open && up.SweepAt.IsZero())
 	if !first && !again {
 		return nil
 	}

@@ -27,7 +27,7 @@ func (s *Service) lookUp(ctx context.Context, c carriage, up Upkeep, at time.Tim
 	state, err := s.clients.State(ctx, c.change.clientID())
 	switch {
 	case err == nil && state.Op == c.change.Op:
-		return up, s.sweep(ctx, c, up)
+		return up, s.sweep(ctx, c, up, at)
 	case err == nil, errors.Is(err, ErrNotFound) && c.change.makesClient():
 		return up, unavailable("Hydra did not take the change; nothing was changed", errLateArrival)
 	case errors.Is(err, ErrNotFound):

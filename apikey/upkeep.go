@@ -28,7 +28,7 @@ func upkeepAfter(before Record, ch Change, at time.Time) Upkeep {
 		up = Upkeep{Op: ch.Op, TokensEndBy: up.TokensEndBy}
 	case rotatesAtOnce(before, ch):
 		up.SweepAt = at.Add(sweepAfter)
-	case up.Open && !before.Open: // tokens from now on are wanted
+	case up.Open && !before.Open && !before.sweepsCredential(at): // tokens from now on are wanted
 		up.SweepAt = time.Time{}
 	case !up.Open && closes(before, ch):
 		up.SweepAt = at.Add(sweepAfter)
@@ -54,6 +54,19 @@ func upkeepAfter(before Record, ch Change, at time.Time) Upkeep {
 	}
 	up.DueAt = nextDue(target, up, at)
 	return up
+}
+
+// credentialRecent is how long after a rotation began its second sweep may still
+// be due, its recovery included.
+const credentialRecent = 2 * time.Minute
+
+// sweepsCredential reports whether the sweep that is due may be that of a
+// rotation: it ends tokens that the credential before still got, and must come
+// although the key was paused and is open again.
+func (r Record) sweepsCredential(at time.Time) bool {
+	return !r.SweepAt.IsZero() && (r.Unclaimed != "" || slices.ContainsFunc(credentialsOf(r.Definition, at), func(c credential) bool {
+		return c.made.After(r.CreatedAt) && at.Sub(c.made) < credentialRecent
+	}))
 }
 
 // narrowedBeside reports whether an accepted change other than op waits to end
