@@ -56,3 +56,50 @@ func TestSecondSweepOfRotationOutlivesPause(t *testing.T) {
 		})
 	}
 }
+
+// What says when the last token stops working knows of tokens that were issued
+// under an earlier, longer lifetime.
+func TestAccessEndsWithEarlierLifetime(t *testing.T) {
+	w := apikeytest.NewWorld(t, apikeytest.Options{Idle: true})
+	ctx := as(t)
+	day, minute := apikey.Duration(24*time.Hour), apikey.Duration(time.Minute)
+	shorten := func(id string) {
+		t.Helper()
+		if _, err := w.Service.Update(ctx, id, apikey.UpdateParams{Token: &apikey.TokenParams{Lifetime: &minute}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	atLeast := func(what string, at *apikey.AccessEnds) {
+		t.Helper()
+		if min := w.Clock.Now().Add(23 * time.Hour); at == nil || at.Introspected.Before(min) || at.Offline.Before(min) {
+			t.Errorf("%s: access is said to end at %+v; tokens of 24h are out there", what, at)
+		}
+	}
+	scopes := &[]string{"a"}
+	id := create(ctx, t, w.Service, apikey.CreateParams{Scopes: []string{"a", "b"}, Token: &apikey.TokenParams{Lifetime: &day}}).Key.ID
+	shorten(id)
+	for _, dry := range []bool{true, false} {
+		u, err := w.Service.Update(ctx, id, apikey.UpdateParams{Scopes: scopes, DryRun: dry})
+		if err != nil {
+			t.Fatal(err)
+		}
+		atLeast("scopes cut", u.Impact.AccessEndsAt)
+	}
+	input := func() []apikey.PublicKeyInput {
+		return []apikey.PublicKeyInput{{JWK: apikeytest.NewPair(t, "ES256").Public}}
+	}
+	id = create(ctx, t, w.Service, apikey.CreateParams{AuthMethod: apikey.PrivateKeyJWT, PublicKeys: input(), Token: &apikey.TokenParams{Lifetime: &day}}).Key.ID
+	shorten(id)
+	r, err := w.Service.Rotate(ctx, id, apikey.RotateParams{GracePeriod: period(time.Hour), PublicKeys: input()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	atLeast("public key added", r.AccessEndsAt)
+	for _, dry := range []bool{true, false} {
+		res, err := w.Service.CompleteRotation(ctx, id, apikey.ActionParams{DryRun: dry})
+		if err != nil {
+			t.Fatal(err)
+		}
+		atLeast("public key retired", res.AccessEndsAt)
+	}
+}

@@ -154,7 +154,7 @@ func (s *Service) result(a Action, r Record, pending bool, others []Other) Resul
 	}
 	introspected := later(now, r.SweepAt)
 	if a == ActionRetirePublicKeys { // Hydra does not tell tokens of one client apart
-		introspected = now.Add(time.Duration(r.Token.Lifetime))
+		introspected = later(now.Add(time.Duration(r.Token.Lifetime)), r.TokensEndBy)
 	}
 	offline := introspected
 	if r.Token.Format == JWT {

@@ -128,7 +128,7 @@ func (s *Service) rotated(c carriage, r Record, others []Other) Rotation {
 		if out.PreviousEndsAt = r.previousEndsAt(now); out.PreviousEndsAt == nil {
 			return out // every public key before it had ended
 		}
-		introspected = out.PreviousEndsAt.Add(lifetime) // Hydra does not tell tokens of one client apart
+		introspected = later(out.PreviousEndsAt.Add(lifetime), c.before.TokensEndBy) // Hydra does not tell tokens of one client apart
 		offline = introspected
 	}
 	offline = later(offline, c.before.TokensEndBy)

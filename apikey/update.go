@@ -25,9 +25,9 @@ func (s *Service) Update(ctx context.Context, id string, p UpdateParams) (Update
 	if err != nil {
 		return Updated{}, err
 	}
-	var before Definition
+	var before Record
 	plan := func(r Record, found bool, now time.Time) (Definition, bool, error) {
-		before = r.Definition
+		before = r
 		if err := mayUpdate(c, r, found, p); err != nil {
 			return Definition{}, false, err
 		}
@@ -85,7 +85,7 @@ func widens(d Definition, p UpdateParams) bool {
 // cutBy is when the last token stops working that a patch takes something from:
 // tokens keep the scopes and audiences that they were issued with. Nil if the
 // patch takes nothing.
-func cutBy(before, after Definition, now time.Time) *AccessEnds {
+func cutBy(before Record, after Definition, now time.Time) *AccessEnds {
 	lost := func(had, has []string) bool {
 		return slices.ContainsFunc(had, func(s string) bool { return !slices.Contains(has, s) })
 	}
@@ -94,7 +94,7 @@ func cutBy(before, after Definition, now time.Time) *AccessEnds {
 	end, was := after.end(), before.end()
 	switch {
 	case lost(before.Scopes, after.Scopes) || lost(before.Audiences, after.Audiences):
-		at = now.Add(lifetime)
+		at = later(now.Add(lifetime), before.TokensEndBy)
 		return &AccessEnds{Introspected: &at, Offline: &at}
 	case end == nil || was != nil && !end.Before(*was):
 		return nil
@@ -104,6 +104,7 @@ func cutBy(before, after Definition, now time.Time) *AccessEnds {
 	if before.Token.Format == JWT {
 		offline = later(at, end.Add(lifetime))
 	}
+	offline = later(offline, before.TokensEndBy)
 	return &AccessEnds{Introspected: &at, Offline: &offline}
 }
 
