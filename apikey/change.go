@@ -45,6 +45,15 @@ func (o outcome) shown() Record {
 	return o.record
 }
 
+// concerns are the others of the chain, of which before is what was known when
+// the request came.
+func (o outcome) concerns(before []Other) []Other {
+	if o.others == nil {
+		return before
+	}
+	return o.others
+}
+
 // change runs an intent from T1 to T2. A caller that goes away does not stop it
 // half way. Narrowing changes are accepted while Hydra is down.
 func (s *Service) change(ctx context.Context, in intent) (outcome, error) {

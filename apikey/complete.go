@@ -62,6 +62,6 @@ func (s *Service) retire(ctx context.Context, c Caller, r Record, how asked) (Re
 		if err != nil {
 			return Result{}, err
 		}
-		return s.result(ActionRetirePublicKeys, out.record, false, others), nil
+		return s.result(ActionRetirePublicKeys, out.record, false, out.concerns(others)), nil
 	})
 }

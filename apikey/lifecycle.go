@@ -82,7 +82,7 @@ func (s *Service) act(ctx context.Context, a Action, id string, how asked, order
 		if err != nil {
 			return Result{}, err
 		}
-		return s.result(a, out.record, out.pending, others), nil
+		return s.result(a, out.record, out.pending, out.concerns(others)), nil
 	})
 }
 

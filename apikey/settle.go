@@ -118,7 +118,7 @@ func (s *Service) finish(ctx context.Context, c carriage, up Upkeep, at time.Tim
 	}
 	out.others = c.others
 	var err error
-	if out.others == nil {
+	if len(out.others) == 0 { // or looked up before a rotation that this change waited for
 		out.others, err = s.concerned(end, c.change)
 	}
 	if c.change.Action == ActionRotate {

@@ -46,7 +46,7 @@ func (s *Service) Update(ctx context.Context, id string, p UpdateParams) (Update
 	now := s.now()
 	res := Updated{Key: out.record.Key(now)}
 	if ends := cutBy(before, out.record.Definition, now); ends != nil {
-		res.Impact = &Impact{AccessEndsAt: ends, Others: others}
+		res.Impact = &Impact{AccessEndsAt: ends, Others: out.concerns(others)}
 	}
 	return res, nil
 }
