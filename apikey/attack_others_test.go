@@ -2,7 +2,9 @@ package apikey_test
 
 import (
 	"context"
+	"crypto/rand"
 	"testing"
+	"time"
 
 	"github.com/tokenos/tokenos/apikey"
 	"github.com/tokenos/tokenos/internal/apikeytest"
@@ -79,5 +81,36 @@ func TestOthersOfRotationUnderWay(t *testing.T) {
 		if len(got.Others) != 1 || got.Others[0].ID != r.Key.ID {
 			t.Errorf("%s: others %+v; %s goes on", what, got.Others, r.Key.ID)
 		}
+	}
+}
+
+// An operation on an owner reaches a successor that a rotation was making when
+// it came to the key before it.
+func TestOwnerOperationReachesSuccessorUnderWay(t *testing.T) {
+	for name, wait := range map[string]time.Duration{"soon": 0, "later": 7 * time.Second} {
+		t.Run(name, func(t *testing.T) {
+			w, c := heldCreateWorld(t)
+			ctx := as(t)
+			owner := "under way " + rand.Text()
+			first := create(ctx, t, w.Service, apikey.CreateParams{Owner: owner})
+			id := first.Key.ID
+			goOn := rotating(t, w, c, id)
+			o, err := w.Service.DisableOwner(ctx, owner, apikey.DisableOwnerParams{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			apikeytest.Eventually(t, "the disable stands in line", func() bool {
+				r, err := w.Ledger.Key(ctx, id, apikey.View{})
+				return err == nil && len(r.Pending) == 2
+			})
+			from := time.Now()
+			apikeytest.Eventually(t, "the time has passed", func() bool { return time.Since(from) >= wait })
+			r := goOn()
+			done := until(ctx, t, w, o.ID, "it is done", func(o apikey.Operation) bool { return o.State == apikey.OperationDone })
+			if done.Changed != 2 || done.Done != 2 || done.Total != 2 {
+				t.Errorf("operation: %+v; want both keys", done)
+			}
+			wantKeys(ctx, t, w, []apikey.Issued{first, {Key: r.Key, Secret: r.Secret}}, apikey.ActionDisable, false)
+		})
 	}
 }

@@ -185,6 +185,9 @@ func (s *Service) conclude(ctx context.Context, o *OperationRecord) (wait time.D
 	if err != nil || now.Waiting > 0 {
 		return waitForHydra, err
 	}
+	if wait, done, err := s.reachSuccessors(ctx, o); err != nil || !done {
+		return wait, err
+	}
 	at := s.now()
 	o.State, o.FinishedAt = OperationDone, &at
 	if o.Action == ActionEnable {
