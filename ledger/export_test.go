@@ -19,3 +19,13 @@ func (d *DB) Room(ctx context.Context, n int) error {
 	}
 	return d.Exec(ctx, fmt.Sprintf("PRAGMA max_page_count = %d", pages+n))
 }
+
+// DownTo takes the schema back to a version.
+func (d *DB) DownTo(ctx context.Context, version int64) error {
+	p, err := d.provider()
+	if err != nil {
+		return err
+	}
+	_, err = p.DownTo(ctx, version)
+	return err
+}

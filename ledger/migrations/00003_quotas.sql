@@ -14,3 +14,9 @@ CREATE INDEX keys_quota ON keys (owner, environment, id)
 CREATE TABLE quotas (
     name TEXT COLLATE "binary" NOT NULL PRIMARY KEY -- environment:owner
 );
+
+-- +goose Down
+DROP TABLE quotas;
+DROP INDEX keys_quota;
+DROP INDEX changes_quota;
+ALTER TABLE changes DROP COLUMN quota;
