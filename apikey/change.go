@@ -1,6 +1,7 @@
 package apikey
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -209,12 +210,18 @@ type carriage struct {
 	proof      *Proof  // of a rotation; nil in recovery
 	others     []Other // nil: to be looked up
 	recovering bool    // an earlier attempt may have reached Hydra
+	late       string  // see [Service.arrived]; "": none
 }
 
 // carry calls Hydra and finishes, or undoes, a begun change.
 func (s *Service) carry(ctx context.Context, c carriage) (outcome, error) {
 	at := s.now()
-	up, err := s.apply(ctx, c, at)
+	var up Upkeep
+	var err error
+	if c.late, err = s.arrived(ctx, c); err != nil {
+		return s.fall(ctx, c, err)
+	}
+	up, err = s.apply(ctx, c, at)
 	if errors.Is(err, ErrOutcomeUnknown) {
 		up, err = s.lookUp(ctx, c, up, at, err)
 	}
@@ -284,7 +291,7 @@ func closes(before Record, ch Change) bool { return before.Open || ch.Action == 
 
 func (s *Service) write(c carriage, up Upkeep, at time.Time) ClientWrite {
 	return ClientWrite{Definition: c.change.Target, PublicKeys: c.change.Target.LivePublicKeys(at), Open: up.Open,
-		Op: c.change.Op, Ledger: s.ledger.Installation(), Secret: c.secret}
+		Op: cmp.Or(c.late, c.change.Op), Ledger: s.ledger.Installation(), Secret: c.secret}
 }
 
 // createClient makes the client. One that exists already and carries our mark

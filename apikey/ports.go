@@ -174,6 +174,8 @@ type Ledger interface {
 	// Rechecked forgets it.
 	Rechecks(ctx context.Context, now time.Time, limit int) ([]Change, error)
 	Rechecked(ctx context.Context, op string) error
+	// GivenUp lists the abandoned rotations of a key that Rechecks will name.
+	GivenUp(ctx context.Context, id string) ([]Change, error)
 
 	// Replay reads what is stored under the hash. ErrNotFound.
 	Replay(ctx context.Context, hash []byte) (Replay, error)

@@ -260,65 +260,19 @@ func (s *Service) promote(ctx context.Context, ch Change) error {
 func (s *Service) recheck(ctx context.Context, ch Change) error {
 	work, cancel := context.WithTimeout(ctx, s.cfg.ChangeTimeout)
 	defer cancel()
+	seen, err := s.ledger.Key(work, ch.clientID(), View{}) // before the client: what is written since is newer
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return err
+	}
 	state, err := s.clients.State(work, ch.clientID())
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return err
 	}
 	if err == nil && state.Ledger == s.ledger.Installation() && state.Op == ch.Op {
 		s.log.WarnContext(ctx, "a request arrived late; undoing it", "key", ch.KeyID, "action", ch.Action, "change", ch.Op)
-		if err := s.undoLate(work, ch); err != nil {
+		if err := s.undoLate(work, ch, seen); err != nil {
 			return err
 		}
 	}
 	return s.ledger.Rechecked(work, ch.Op)
-}
-
-func (s *Service) undoLate(ctx context.Context, ch Change) error {
-	if ch.makesClient() {
-		return s.undoLateCreate(ctx, ch)
-	}
-	in := intent{action: ActionConverge, id: ch.KeyID, actor: converger,
-		plan: func(r Record, found bool, _ time.Time) (Definition, bool, error) {
-			return r.Definition, !found || r.RevokedAt != nil, nil
-		}}
-	if ch.Action == ActionRotate && ch.Target.AuthMethod.HasSecret() {
-		in.action, in.plan = ActionLoseCredential, s.loseCredential(ctx, ch)
-	}
-	_, err := s.change(ctx, in)
-	return err
-}
-
-// loseCredential is what becomes of a key whose secret was changed by a rotation
-// that had been given up: there is no way back, and a repetition of the request
-// with its Idempotency-Key still gets the secret.
-func (s *Service) loseCredential(ctx context.Context, ch Change) func(Record, bool, time.Time) (Definition, bool, error) {
-	return func(r Record, found bool, _ time.Time) (Definition, bool, error) {
-		d := r.Definition
-		if !found || d.RevokedAt != nil || r.Op == ch.Op {
-			return d, true, nil
-		}
-		s.log.ErrorContext(ctx, "a rotation took effect that had been given up; the key's secret is unknown", "key", ch.KeyID, "change", ch.Op)
-		d.AuthMethod, d.Secret, d.PublicKeys = ch.Target.AuthMethod, ch.Target.Secret, ch.Target.PublicKeys
-		return d, false, nil
-	}
-}
-
-// undoLateCreate removes the client of a create that was given up, holding the
-// lock of the key that never was, or of the one that was to be replaced: a retry
-// with the same Idempotency-Key makes that very key, and its client must stay.
-func (s *Service) undoLateCreate(ctx context.Context, ch Change) error {
-	// A create of its own, whatever ch is: recovery undoes nothing but what carries its op.
-	begun, _, err := s.begin(ctx, intent{action: ActionCreate, id: ch.KeyID, actor: converger,
-		plan: func(r Record, found bool, _ time.Time) (Definition, bool, error) {
-			return Definition{ID: ch.KeyID}, found && ch.Action == ActionCreate, nil
-		}})
-	if err != nil || begun.Unchanged {
-		return err
-	}
-	err1 := s.undoCreate(ctx, ch)
-	err2 := s.ledger.Abandon(ctx, begun.Change.Op, 0, time.Time{})
-	if err2 != nil {
-		s.left.add(begun.Change.Op, 0, true)
-	}
-	return errors.Join(err1, err2)
 }

@@ -24,6 +24,9 @@ func (s *Service) lookUp(ctx context.Context, c carriage, up Upkeep, at time.Tim
 	case ActionRevokeTokens:
 		return up, lost
 	}
+	if c.late != "" { // its mark does not tell
+		return up, lost
+	}
 	state, err := s.clients.State(ctx, c.change.clientID())
 	switch {
 	case err == nil && state.Op == c.change.Op:

@@ -66,6 +66,15 @@ func (d *DB) Rechecks(ctx context.Context, now time.Time, limit int) ([]apikey.C
 	return d.changes(ctx, "state = 'abandoned' AND recheck_at <= ? AND recheck_at < 1152921504606846976", "recheck_at, op", limit, unix(now))
 }
 
+// GivenUp implements [apikey.Ledger].
+func (d *DB) GivenUp(ctx context.Context, id string) ([]apikey.Change, error) {
+	return d.changes(ctx, "key_id = ? AND state = 'abandoned' AND action = ? AND recheck_at < 1152921504606846976", "created_at, op", givenUpAtMost, id, string(apikey.ActionRotate))
+}
+
+// givenUpAtMost bounds the rotations of one key that wait for a second look:
+// each took seconds to be given up, and half a minute later it is forgotten.
+const givenUpAtMost = 100
+
 func (d *DB) changes(ctx context.Context, where, order string, limit int, args ...any) ([]apikey.Change, error) {
 	var rows []changeRow
 	err := d.read.NewSelect().ColumnExpr(changeColumns).TableExpr("changes").Where(where, args...).OrderExpr(order).Limit(int64(limit)).Scan(ctx, &rows)
