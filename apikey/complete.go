@@ -32,6 +32,10 @@ func (s *Service) complete(ctx context.Context, id string, c Caller) (outcome, e
 
 // retire ends the public keys that a rotation replaced.
 func (s *Service) retire(ctx context.Context, c Caller, r Record, how asked) (Result, error) {
+	v := &validation{}
+	if v.idempotencyKey(how.header); v.err() != nil {
+		return Result{}, v.err()
+	}
 	plan := func(r Record, found bool, now time.Time) (Definition, bool, error) {
 		d := r.Definition
 		if err := standing(c, r, found); err != nil {

@@ -233,6 +233,13 @@ func (s *Service) promote(ctx context.Context, ch Change) error {
 	in := intent{action: ch.Action, id: ch.KeyID, order: ch.Order, actor: ch.Actor}
 	// Its rights were asked when it was accepted; the owner may have changed since.
 	in.actor.Rights, in.actor.Owners = []Right{Admin}, nil
+	seen, err := s.ledger.Key(ctx, ch.KeyID, View{})
+	if err == nil {
+		in.others, err = s.others(ctx, ch.Actor, seen.Definition)
+	}
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return err
+	}
 	var refused error
 	in.plan = func(r Record, found bool, now time.Time) (d Definition, unchanged bool, err error) {
 		d, unchanged, refused = planFor(ch.Action, ch.Order, in.actor)(r, found, now)
