@@ -2,6 +2,7 @@ package apikey_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"testing"
 	"time"
@@ -49,5 +50,51 @@ func TestShortIdempotencyKey(t *testing.T) {
 	}
 	if _, err := w.Service.CompleteRotation(ctx, id, apikey.ActionParams{IdempotencyKey: "x"}); !errors.Is(err, apikey.ErrInvalid) {
 		t.Errorf("complete: %v", err)
+	}
+}
+
+// sweepless is the way to Hydra of a process that cannot end tokens for a while.
+type sweepless struct {
+	apikey.Clients
+	err error
+}
+
+func (c *sweepless) RevokeTokens(ctx context.Context, id string) error {
+	if c.err != nil {
+		return c.err
+	}
+	return c.Clients.RevokeTokens(ctx, id)
+}
+
+// A rotation in place that Hydra took, and whose tokens it then cannot end, is
+// not said to have changed nothing: it is brought to its end.
+func TestRotationWhoseSweepFails(t *testing.T) {
+	for name, err := range map[string]error{
+		"down":    &apikey.Error{Kind: apikey.ErrUnavailable, Cause: apikey.ErrNotSent},
+		"refused": &apikey.Error{Kind: apikey.ErrInternal, Cause: apikey.ErrNotSent},
+		"lost":    &apikey.Error{Kind: apikey.ErrUnavailable, Cause: apikey.ErrOutcomeUnknown},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := &sweepless{}
+			w := apikeytest.NewWorld(t, apikeytest.Options{Idle: true, Config: func(cfg *apikey.Config) { c.Clients, cfg.Clients = cfg.Clients, c }})
+			ctx := as(t)
+			issued := create(ctx, t, w.Service, apikey.CreateParams{})
+			c.err = err
+			p := apikey.RotateParams{GracePeriod: period(0), IdempotencyKey: "sweep-fails-" + rand.Text()}
+			_, err := w.Service.Rotate(ctx, issued.Key.ID, p)
+			wantUnavailable(t, err)
+			c.err = nil
+			apikeytest.Eventually(t, "it is brought to its end", func() bool {
+				_ = w.Service.Turn(ctx)
+				return quiet(ctx, t, w.Service, issued.Key.ID)
+			})
+			if !unknown(t, w, issued.Key.ID) {
+				t.Errorf("answered %v; the secret before is dead and the key gives no sign", err)
+			}
+			r, err := w.Service.Rotate(ctx, issued.Key.ID, p)
+			if err != nil || !w.Fixture().Works(t, r.Key, r.Secret, nil) {
+				t.Errorf("repeated: %v", err)
+			}
+		})
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -282,7 +283,11 @@ func (s *Service) sweep(ctx context.Context, c carriage, up Upkeep, at time.Time
 	if !first && !again {
 		return nil
 	}
-	return s.clients.RevokeTokens(ctx, c.change.KeyID)
+	if err := s.clients.RevokeTokens(ctx, c.change.KeyID); err != nil {
+		// Even if this was not sent: the client is written, so something was.
+		return unavailable("Hydra did not end the tokens", fmt.Errorf("%w: %v", ErrOutcomeUnknown, err)) //nolint:errorlint // must not match ErrNotSent
+	}
+	return nil
 }
 
 // closes reports whether the change takes an open key's tokens away, given that
