@@ -98,3 +98,37 @@ func TestRotationWhoseSweepFails(t *testing.T) {
 		})
 	}
 }
+
+// forgetful is a ledger whose next commit of a T2 is not answered.
+type forgetful struct {
+	apikey.Ledger
+	forget bool
+}
+
+func (l *forgetful) Finish(ctx context.Context, f apikey.Finish) error {
+	err := l.Ledger.Finish(ctx, f)
+	if l.forget && err == nil {
+		l.forget = false
+		err = &apikey.Error{Kind: apikey.ErrUnavailable, Cause: apikey.ErrOutcomeUnknown}
+	}
+	return err
+}
+
+// A rotation whose commit was not answered, and that is recorded all the same,
+// is answered: nobody else will ever know its secret.
+func TestRotationWhoseCommitIsNotAnswered(t *testing.T) {
+	for name, grace := range map[string]time.Duration{"in place": 0, "successor": time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			l := &forgetful{}
+			w := apikeytest.NewWorld(t, apikeytest.Options{Config: func(cfg *apikey.Config) { l.Ledger, cfg.Ledger = cfg.Ledger, l }})
+			ctx := as(t)
+			id := create(ctx, t, w.Service, apikey.CreateParams{}).Key.ID
+			l.forget = true
+			r, err := w.Service.Rotate(ctx, id, apikey.RotateParams{GracePeriod: period(grace)})
+			if err != nil || !w.Fixture().Works(t, r.Key, r.Secret, nil) {
+				t.Errorf("%+v, %v", r, err)
+			}
+			apikeytest.Eventually(t, "nothing is changing", func() bool { return quiet(ctx, t, w.Service, id) })
+		})
+	}
+}

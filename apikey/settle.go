@@ -133,6 +133,9 @@ func (s *Service) finish(ctx context.Context, c carriage, up Upkeep, at time.Tim
 	if err == nil {
 		err = s.ledger.Finish(end, f)
 	}
+	if errors.Is(err, ErrOutcomeUnknown) && s.recorded(ctx, c.change) {
+		err = nil
+	}
 	if err != nil {
 		// Recovery brings it to an end; it may have done so already.
 		s.leave(c.change.Op, c.change.Attempt)
@@ -148,6 +151,16 @@ func (s *Service) finish(ctx context.Context, c carriage, up Upkeep, at time.Tim
 		s.tell(ctx, &f.Successor.Event)
 	}
 	return out, nil
+}
+
+// recorded reports whether a T2 whose commit was not answered is in the ledger:
+// then the change has its answer, and with it a new secret, which nobody else
+// will ever know.
+func (s *Service) recorded(ctx context.Context, ch Change) bool {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
+	defer cancel()
+	r, err := s.ledger.Key(ctx, ch.clientID(), View{})
+	return err == nil && r.Op == ch.Op
 }
 
 // tell logs an event.
