@@ -2,6 +2,7 @@ package apikey_test
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -58,5 +59,26 @@ func TestRotateAgainWithoutPublicKeys(t *testing.T) {
 	}
 	if r, err = w.Service.Rotate(ctx, id, apikey.RotateParams{PublicKeys: input("ES256")}); err != nil || r.Mode != apikey.RotationSuccessor {
 		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+// Public keys that a rotation replaced end with their key, if that is earlier
+// than the grace period: so say the rotation and the key.
+func TestReplacedPublicKeysEndWithKey(t *testing.T) {
+	w := apikeytest.NewWorld(t, apikeytest.Options{})
+	ctx := as(t)
+	input := func() []apikey.PublicKeyInput {
+		return []apikey.PublicKeyInput{{JWK: apikeytest.NewPair(t, "ES256").Public}}
+	}
+	end := w.Clock.Now().Add(time.Hour).UTC().Truncate(time.Second)
+	id := create(ctx, t, w.Service, apikey.CreateParams{AuthMethod: apikey.PrivateKeyJWT, PublicKeys: input(), ExpiresAt: apikey.SetTo(end)}).Key.ID
+	r, err := w.Service.Rotate(ctx, id, apikey.RotateParams{PublicKeys: input()})
+	if err != nil || r.Mode != apikey.RotationOverlap || !r.PreviousEndsAt.Equal(end) || !r.Key.PreviousEndsAt.Equal(end) {
+		t.Errorf("%s, %v, %v; want the end of the key, %v (%v)", r.Mode, r.PreviousEndsAt, r.Key.PreviousEndsAt, end, err)
+	}
+	w.Clock.Advance(2 * time.Hour)
+	k, err := w.Service.Get(ctx, id)
+	if err != nil || k.PreviousEndsAt != nil || slices.Contains(k.Flags, apikey.FlagRotating) {
+		t.Errorf("expired: %v, %v, %v", k.PreviousEndsAt, k.Flags, err)
 	}
 }

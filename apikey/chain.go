@@ -30,8 +30,11 @@ func (r Record) previousEndsAt(now time.Time) *time.Time {
 		last = &p.EndsAt
 	}
 	for _, p := range r.PublicKeys {
-		if p.ReplacedAt != nil && p.ExpiresAt != nil && p.live(now) && (last == nil || p.ExpiresAt.After(*last)) {
-			last = p.ExpiresAt
+		if p.ReplacedAt == nil || p.ExpiresAt == nil || !p.live(now) || ended(r.end(), now) {
+			continue
+		}
+		if end := earlier(p.ExpiresAt, r.end()); last == nil || end.After(*last) {
+			last = end
 		}
 	}
 	return last
