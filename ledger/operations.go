@@ -114,7 +114,8 @@ func (t tx) admit(ctx context.Context, b apikey.OperationBegin) error {
 func (d *DB) Operation(ctx context.Context, id string, v apikey.View) (apikey.OperationRecord, error) {
 	var rows []operationRow
 	sel := d.read.NewSelect().TableExpr("operations AS o").ColumnExpr(operationColumns).Where("o.id = ?", id).
-		ColumnExpr("(SELECT COUNT(*) FROM changes c WHERE c.operation = o.id AND c.operation <> '' AND c.state <> 'abandoned' AND c.state IN ('begun', 'queued')) AS waiting")
+		// By state, each of which has an index of what is pending: an operation may have 100,000 changes that are done.
+		ColumnExpr("(SELECT COUNT(*) FROM changes c WHERE c.operation = o.id AND c.state = 'begun') + (SELECT COUNT(*) FROM changes c WHERE c.operation = o.id AND c.state = 'queued') AS waiting")
 	if len(v.Owners) > 0 {
 		sel.Where("o.owner IN (?)", bun.List(v.Owners))
 	}
