@@ -254,6 +254,17 @@ func testRotationRules(t *testing.T, f Fixture) {
 	if second.Key.RootID != old.Key.ID {
 		t.Errorf("root %s, want %s", second.Key.RootID, old.Key.ID)
 	}
+	// A forced rotation that is refused, or a dry run, does not end the older one.
+	_, err = api.Rotate(ctx, second.Key.ID, apikey.RotateParams{Force: true, GracePeriod: grace(31 * rotationDay)})
+	wantErr(t, "forced, with a grace period that is too long", err, apikey.ErrInvalid)
+	_, err = api.Rotate(ctx, second.Key.ID, apikey.RotateParams{Force: true, AuthMethod: apikey.PrivateKeyJWT})
+	wantErr(t, "forced, without the new credential", err, apikey.ErrInvalid)
+	for _, period := range []time.Duration{0, time.Hour} {
+		if dry, err := api.Rotate(ctx, second.Key.ID, apikey.RotateParams{Force: true, DryRun: true, GracePeriod: grace(period)}); err != nil || !dry.DryRun || dry.Key.ID != second.Key.ID {
+			t.Errorf("forced, dry, grace period %v: %+v, %v", period, dry, err)
+		}
+	}
+	f.works(t, "not forced yet, the older", first.Key, first.Secret, nil, true)
 	third, err := api.Rotate(ctx, second.Key.ID, apikey.RotateParams{Force: true})
 	if err != nil {
 		t.Fatal(err)
