@@ -186,7 +186,7 @@ type PublicKeyParams struct {
 type Result struct {
 	Key Key `json:"key"`
 	Impact
-	Pending bool `json:"pending,omitempty"`
+	Pending bool `json:"pending,omitzero"`
 }
 
 // Impact is whom a change concerns: what it does, or with dry_run would do, to
@@ -195,7 +195,7 @@ type Result struct {
 type Impact struct {
 	AccessEndsAt *AccessEnds `json:"access_ends_at,omitempty" doc:"when the last token that it ends stops working; absent: it ends none"`
 	Others       []Other     `json:"others" doc:"the other keys of the rotation chain that are active or disabled, newest first, at most 20: they go on"`
-	DryRun       bool        `json:"dry_run,omitempty" doc:"nothing was changed"`
+	DryRun       bool        `json:"dry_run,omitzero" doc:"nothing was changed"`
 }
 
 // Other is another key of a rotation chain.

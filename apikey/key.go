@@ -150,7 +150,7 @@ type Definition struct {
 
 	// DisabledWithOwner: the pause until DisabledUntil began with its owner's
 	// (pause.go). OwnDisabledUntil is the end of one of its own beside it.
-	DisabledWithOwner bool       `json:"disabled_with_owner,omitempty" doc:"paused with its owner, and enabled with it"`
+	DisabledWithOwner bool       `json:"disabled_with_owner,omitzero" doc:"paused with its owner, and enabled with it"`
 	OwnDisabledUntil  *time.Time `json:"own_disabled_until,omitempty" doc:"a pause of its own that goes on until then if its owner is enabled earlier"`
 }
 

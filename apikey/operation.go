@@ -22,7 +22,7 @@ type Operation struct {
 	Owner        string         `json:"owner"`
 	Action       Action         `json:"action" enum:"key.disabled,key.enabled,key.revoked,tokens.revoked" doc:"as the events of its keys name it"`
 	State        OperationState `json:"state" enum:"preview,running,done,superseded"`
-	DryRun       bool           `json:"dry_run,omitempty"`
+	DryRun       bool           `json:"dry_run,omitzero"`
 	Total        int            `json:"total" doc:"keys that are part of it, as counted when it began; those revoked before are not"`
 	Done         int            `json:"done" doc:"keys dealt with: changed, unchanged and failed"`
 	Changed      int            `json:"changed"`

@@ -77,10 +77,12 @@ type OperationPath struct {
 	ID string `path:"id" doc:"the operation's id" example:"op_k3vq5n2wz7c4m6x8y1b9d0f2gh"`
 }
 
-func (s *server) operation(ctx context.Context, in *OperationPath) (*operationOutput, error) {
+type operationState struct{ Body apikey.Operation }
+
+func (s *server) operation(ctx context.Context, in *OperationPath) (*operationState, error) {
 	o, err := s.API.Operation(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}
-	return &operationOutput{Status: http.StatusOK, Body: o}, nil
+	return &operationState{o}, nil
 }

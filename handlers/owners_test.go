@@ -21,6 +21,19 @@ func TestOperationLocation(t *testing.T) {
 	}
 }
 
+// What docs/api.md says is there only when it is true is not there as false.
+func TestAbsentWhenFalse(t *testing.T) {
+	at := "/v1/keys/" + keyID
+	for path, method := range map[string]string{at: "GET", at + "/disable": "POST", at + "/rotations": "POST", "/v1/owners/acme/disable": "POST", "/v1/operations/" + operationID: "GET"} {
+		_, body := newBench(t, nil).do(request(method, path, ""))
+		for _, name := range []string{"dry_run", "pending", "disabled_with_owner"} {
+			if strings.Contains(body, `"`+name+`":false`) {
+				t.Errorf("%s has %s: %s", path, name, body)
+			}
+		}
+	}
+}
+
 // An owner that cannot stand in a path is refused, and what is no owner's
 // segment may not be encoded; neither reaches anything nor is repeated.
 func TestHostileOwners(t *testing.T) {
