@@ -1,8 +1,10 @@
 package apikey_test
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -157,5 +159,32 @@ func TestQuotaOfWhatIsNotMade(t *testing.T) {
 	}
 	if err := <-first; err != nil {
 		t.Errorf("with the place that was given back: %v", err)
+	}
+}
+
+// A key that is rotated again, because its successor was revoked, takes a place:
+// the one before may be another key's by now.
+func TestQuotaOfAnotherSuccessor(t *testing.T) {
+	w := apikeytest.NewWorld(t, apikeytest.Options{Config: quota(1)})
+	ctx, owner := as(t), "again "+rand.Text()
+	key := create(ctx, t, w.Service, apikey.CreateParams{Owner: owner}).Key
+	revoked := func() {
+		t.Helper()
+		r, err := w.Service.Rotate(ctx, key.ID, apikey.RotateParams{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Service.Revoke(ctx, r.Key.ID, apikey.RevokeParams{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	revoked() // a rotation
+	revoked() // another, into the place that is free
+	create(ctx, t, w.Service, apikey.CreateParams{Owner: owner})
+	if _, err := w.Service.Rotate(ctx, key.ID, apikey.RotateParams{}); !full(err, 1) {
+		t.Errorf("rotated beyond the quota: %v", err)
+	}
+	if after, err := w.Service.Get(ctx, key.ID); err != nil || slices.Contains(after.Flags, apikey.FlagChanging) {
+		t.Errorf("the refused rotation left something: %+v, %v", after, err)
 	}
 }
