@@ -142,8 +142,10 @@ type Operations interface {
 	// Operation reads one whose owner lies within v. ErrNotFound. Waiting is
 	// counted anew.
 	Operation(ctx context.Context, id string, v View) (OperationRecord, error)
-	// FreeOperations lists running operations that nobody works on, those that
-	// narrow first, then the oldest; only those that narrow if narrowing.
+	// FreeOperations lists running operations that nobody works on, at most limit
+	// that narrow, which come first, and limit others; only those that narrow if
+	// narrowing. Each owner's oldest comes before any owner's second: whoever
+	// begins many of one owner holds up no other's.
 	FreeOperations(ctx context.Context, narrowing bool, limit int) ([]OperationRecord, error)
 	// TakeOperation begins the lease of a free one; false if another was faster.
 	TakeOperation(ctx context.Context, id string, attempt int, lease time.Duration) (bool, error)

@@ -15,7 +15,7 @@ const (
 	keysAtOnce     = 8                   // of all operations of a process
 	narrowAtOnce   = 3                   // operations of a process that narrow
 	widenAtOnce    = 2                   // and others
-	walksListed    = 20                  // operations a turn
+	walksListed    = 20                  // operations a turn that narrow, and others
 	triesAtMost    = 8                   // of a key that Hydra does not take although it is ready: a minute and a half
 	waitForHydra   = time.Second         // between two looks
 	operationsKept = 30 * 24 * time.Hour // after their end

@@ -131,14 +131,18 @@ func (d *DB) Operation(ctx context.Context, id string, v apikey.View) (apikey.Op
 // FreeOperations implements [apikey.Ledger]. Those that only wait for Hydra come
 // last: they must not keep others from their place.
 func (d *DB) FreeOperations(ctx context.Context, narrowing bool, limit int) ([]apikey.OperationRecord, error) {
-	sel := d.read.NewSelect().TableExpr("operations AS o").ColumnExpr(operationColumns).
-		Where("o.state = 'running' AND o.lease_until <= " + d.dialect.millis).
-		Where(`NOT EXISTS (SELECT 1 FROM operations older WHERE older.line <> '' AND older.line = o.line AND older.state = 'running'
-			AND older.owner = o.owner AND NOT older.walked AND older.place < o.place)`).
-		OrderExpr("o.walked, o.narrows DESC, o.place").Limit(int64(limit))
+	running := d.read.NewSelect().TableExpr("operations AS o").ColumnExpr("o.*").Where("o.state = 'running'").
+		ColumnExpr("ROW_NUMBER() OVER (PARTITION BY o.owner, o.narrows, o.walked ORDER BY o.place) AS turn")
 	if narrowing {
-		sel.Where("o.narrows")
+		running.Where("o.narrows")
 	}
+	seated := d.read.NewSelect().TableExpr("(?) AS o", running).ColumnExpr("o.*").
+		ColumnExpr("ROW_NUMBER() OVER (PARTITION BY o.narrows ORDER BY o.walked, o.turn, o.place) AS seat").
+		Where("o.lease_until <= " + d.dialect.millis).
+		Where(`NOT EXISTS (SELECT 1 FROM operations older WHERE older.line <> '' AND older.line = o.line AND older.state = 'running'
+			AND older.owner = o.owner AND NOT older.walked AND older.place < o.place)`)
+	sel := d.read.NewSelect().TableExpr("(?) AS o", seated).ColumnExpr(operationColumns).
+		Where("o.seat <= ?", limit).OrderExpr("o.walked, o.narrows DESC, o.seat")
 	var rows []operationRow
 	if err := sel.Scan(ctx, &rows); err != nil {
 		return nil, fault("read operations", err)

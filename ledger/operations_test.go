@@ -118,6 +118,33 @@ func TestFreeOperations(t *testing.T) {
 	})
 }
 
+// However many operations one owner has, those of others are among the first,
+// also those that widen.
+func TestFreeOperationsOfManyOwners(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *ledger.DB, _ string) {
+		for i := range 8 {
+			beginOperation(t, db, operation(fmt.Sprint("flood", i), apikey.ActionRevoke, "many"))
+		}
+		beginOperation(t, db, operation("widen", apikey.ActionEnable, "acme"))
+		beginOperation(t, db, operation("first", apikey.ActionRevoke, "acme"))
+		beginOperation(t, db, operation("second", apikey.ActionRevoke, "acme"))
+		beginOperation(t, db, operation("other", apikey.ActionRevokeTokens, "zeta"))
+		listed := func(limit int) (ids []string) {
+			for _, o := range must[[]apikey.OperationRecord](t)(db.FreeOperations(t.Context(), false, limit)) {
+				ids = append(ids, o.ID)
+			}
+			return ids
+		}
+		if got, want := listed(4), []string{"flood0", "first", "flood1", "second", "widen", "other"}; !slices.Equal(got, want) {
+			t.Errorf("free %v, want %v", got, want)
+		}
+		must[bool](t)(db.TakeOperation(t.Context(), "flood0", 0, time.Minute))
+		if got, want := listed(1), []string{"first", "widen"}; !slices.Equal(got, want) {
+			t.Errorf("free while the oldest is held %v, want %v", got, want)
+		}
+	})
+}
+
 // A new operation ends running ones of its owner, waits for others by being
 // refused, and is bounded; two that begin at once see each other.
 func TestOperationsBesideEachOther(t *testing.T) {
