@@ -167,6 +167,8 @@ func (s *Service) Operation(ctx context.Context, id string) (Operation, error) {
 		return Operation{}, err
 	}
 	o, err := s.operation(ctx, c, id)
+	// Changes are counted as they are now, keys as they were after the last batch.
+	o.Waiting = min(o.Waiting, o.Changed)
 	return o.Operation, err
 }
 

@@ -55,6 +55,9 @@ func until(ctx context.Context, t *testing.T, w *apikeytest.World, id, what stri
 		if o, err = w.Service.Operation(ctx, id); err != nil {
 			t.Fatal(err)
 		}
+		if o.Waiting > o.Changed {
+			t.Errorf("%s: %d of %d keys wait", what, o.Waiting, o.Changed)
+		}
 		return ok(o)
 	})
 	return o
