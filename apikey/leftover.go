@@ -80,9 +80,8 @@ func (s *Service) unanswered(c Change, err error) error {
 		return err
 	}
 	s.left.add(c.Op, 0, !c.Action.Narrows())
-	if !c.Action.Narrows() {
-		return err
-	}
+	// Also of one that is given up: if this process ends before it could tell the
+	// ledger, recovery brings the change to its end.
 	return &Error{Kind: ErrUnavailable, Pending: true, RetryAfter: retryAfter,
 		Detail: "the ledger did not answer; the change may still take effect", Cause: err}
 }

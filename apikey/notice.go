@@ -55,7 +55,10 @@ func nextNotice(d Definition, told time.Time) time.Time {
 // from there.
 func toldAfter(before Record, ch Change, at time.Time) time.Time {
 	moved := !sameTime(before.ExpiresAt, ch.Target.ExpiresAt)
-	if before.ID == "" || moved || ch.Action == ActionExpire || ch.Action == ActionCompleteRotation {
+	if moved && before.ID != "" {
+		return ch.At // it may be carried out later, when the new deadline has come
+	}
+	if before.ID == "" || ch.Action == ActionExpire || ch.Action == ActionCompleteRotation {
 		return at
 	}
 	return before.ToldUntil

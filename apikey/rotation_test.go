@@ -247,7 +247,9 @@ func TestLateRotation(t *testing.T) {
 		_, err := w.Service.Rotate(ctx, issued.Key.ID, p)
 		wantUnavailable(t, err)
 		proxy.Clear()
-		apikeytest.Eventually(t, "the late request arrives", func() bool { return !f.Works(t, issued.Key, issued.Secret, nil) })
+		apikeytest.Eventually(t, "the late request arrives, and all its repetitions", func() bool {
+			return proxy.Forwarded("PUT", "/admin/clients") == proxy.Received("PUT", "/admin/clients") && !f.Works(t, issued.Key, issued.Secret, nil)
+		})
 		w.Clock.Advance(time.Minute)
 		if err := w.Service.Turn(ctx); err != nil {
 			t.Fatal(err)

@@ -89,6 +89,10 @@ func (s *Service) fall(ctx context.Context, c carriage, cause error) (outcome, e
 	if err != nil {
 		s.left.add(c.change.Op, c.change.Attempt, true)
 		s.log.ErrorContext(ctx, "change not abandoned", "key", c.change.KeyID, "change", c.change.Op, "error", err)
+		if outage { // if this process ends now, recovery takes the change up
+			return outcome{}, &Error{Kind: ErrUnavailable, Pending: true, RetryAfter: retryAfter,
+				Detail: "neither Hydra nor the ledger answered; the change may still take effect", Cause: cause}
+		}
 	}
 	if outage {
 		return outcome{}, unavailable("Hydra cannot be reached; nothing was changed", cause)

@@ -14,7 +14,8 @@ func upkeepAfter(before Record, ch Change, at time.Time) Upkeep {
 		return up
 	case ch.Action == ActionExpiring:
 		up.ToldUntil, _ = before.untold(at)
-		up.DueAt = nextDue(target, up, at)
+		// What else has come since it was last looked is still to be done.
+		up.DueAt = nextDue(target, up, before.DueAt.Add(-time.Second))
 		return up
 	case ch.Successor != nil:
 		up.DueAt = at // it is, by the background work, once this is recorded

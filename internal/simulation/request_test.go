@@ -1,0 +1,228 @@
+package simulation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tokenos/tokenos/apikey"
+	"github.com/tokenos/tokenos/internal/apikeytest"
+)
+
+// What a request asks for.
+const (
+	doCreate    = "create"
+	doUpdate    = "update"
+	doDisable   = "disable"
+	doEnable    = "enable"
+	doRevoke    = "revoke"
+	doDelete    = "delete"
+	doTokens    = "tokens/revoke"
+	doAddKey    = "public-keys add"
+	doRemoveKey = "public-keys remove"
+	doRotate    = "rotate"
+	doComplete  = "complete"
+)
+
+// request is one request for a change, with all that its repetition needs.
+type request struct {
+	does   string
+	by     *party
+	key    *subject // nil for create
+	header string   // Idempotency-Key
+	dryRun bool
+
+	create apikey.CreateParams
+	update apikey.UpdateParams
+	rotate apikey.RotateParams
+	until  int64 // of disable
+	input  *apikey.PublicKeyInput
+	kid    string      // to be removed
+	fresh  []publicKey // of input or rotate
+
+	waits bool // it was accepted and stands in line
+	since int64
+}
+
+func (q *request) String() string {
+	s := q.does
+	if q.key != nil {
+		s += fmt.Sprintf(" #%d", q.key.n)
+	}
+	switch q.does {
+	case doDisable:
+		s += fmt.Sprintf(" until %d", q.until)
+	case doRotate:
+		s += fmt.Sprintf(" grace %v force %v method %q keys %d", q.rotate.GracePeriod, q.rotate.Force, q.rotate.AuthMethod, len(q.fresh))
+	case doUpdate:
+		s += fmt.Sprintf(" name %v scopes %v expires %v method %v labels %v token %v if-match %d", q.update.Name != nil, q.update.Scopes,
+			q.update.ExpiresAt, q.update.AuthMethod != nil, q.update.Labels != nil, q.update.Token != nil, q.update.IfMatch)
+	case doCreate:
+		s += fmt.Sprintf(" %s %s", q.create.AuthMethod, q.create.Labels["job"])
+	}
+	if q.dryRun {
+		s += " dry-run"
+	}
+	if q.header != "" {
+		s += " " + q.header
+	}
+	return s + " by " + q.by.name
+}
+
+// answer is what came back.
+type answer struct {
+	err        error
+	died       bool // the process died before it answered
+	from, to   int64
+	key        *apikey.Key // as answered; nil: none was
+	secret     apikey.Secret
+	pending    bool
+	revision   int64
+	mode       apikey.RotationMode
+	others     []apikey.Other
+	shownDry   bool
+	previous   *time.Time
+	accessEnds *apikey.AccessEnds
+}
+
+// kind classifies the answer for the counts.
+func (a answer) kind() string {
+	switch {
+	case a.died:
+		return "process died"
+	case a.err == nil && a.pending:
+		return "accepted, pending"
+	case a.err == nil:
+		return "ok"
+	case a.unsure():
+		return "unavailable, may take effect"
+	}
+	return string(kindOf(a.err))
+}
+
+// shown is the key as answered, in the model's words.
+func (a answer) shown() string {
+	if a.key == nil {
+		return ""
+	}
+	return a.key.ID + ": " + factsOf(*a.key).String()
+}
+
+// unsure reports whether nobody knows if the request is or will be carried out.
+func (a answer) unsure() bool {
+	e, ok := errors.AsType[*apikey.Error](a.err)
+	return a.died || ok && e.Pending
+}
+
+// refused reports whether the answer says that nothing is changed.
+func (a answer) refused() bool { return a.err != nil && !a.unsure() }
+
+// kindOf is the kind of an error.
+func kindOf(err error) apikey.ErrorKind {
+	if errors.Is(err, apikey.ErrInvalid) {
+		return apikey.ErrInvalid
+	}
+	if e, ok := errors.AsType[*apikey.Error](err); ok {
+		return e.Kind
+	}
+	if k, ok := errors.AsType[apikey.ErrorKind](err); ok {
+		return k
+	}
+	return apikey.ErrInternal
+}
+
+// busy are the refusals that say nothing of the key itself: try again later.
+func busy(k apikey.ErrorKind) bool {
+	return k == apikey.ErrBusy || k == apikey.ErrUnavailable || k == apikey.ErrIdempotencyRunning
+}
+
+// ask makes the request of a service.
+func (q *request) ask(ctx context.Context, s apikey.API) (a answer) {
+	id := ""
+	if q.key != nil {
+		id = q.key.id
+	}
+	result := func(r apikey.Result, err error) {
+		a.err = err
+		if err == nil {
+			a.key, a.pending, a.others, a.shownDry, a.accessEnds = &r.Key, r.Pending, r.Others, r.DryRun, r.AccessEndsAt
+		}
+	}
+	action := apikey.ActionParams{DryRun: q.dryRun, IdempotencyKey: q.header}
+	switch q.does {
+	case doCreate:
+		issued, err := s.Create(ctx, q.create)
+		a.err = err
+		if err == nil {
+			a.key, a.secret = &issued.Key, issued.Secret
+		}
+	case doUpdate:
+		p := q.update
+		p.DryRun = q.dryRun
+		u, err := s.Update(ctx, id, p)
+		a.err = err
+		if err == nil {
+			a.key, a.shownDry = &u.Key, u.Impact != nil && u.Impact.DryRun
+			if u.Impact != nil {
+				a.others = u.Impact.Others
+			}
+		}
+	case doDisable:
+		p := apikey.DisableParams{DryRun: q.dryRun, IdempotencyKey: q.header}
+		if q.until != 0 {
+			p.Until = moment(q.until)
+		}
+		result(s.Disable(ctx, id, p))
+	case doEnable:
+		result(s.Enable(ctx, id, action))
+	case doRevoke:
+		result(s.Revoke(ctx, id, apikey.RevokeParams{Reason: apikey.Superseded, DryRun: q.dryRun, IdempotencyKey: q.header}))
+	case doTokens:
+		result(s.RevokeTokens(ctx, id, action))
+	case doComplete:
+		result(s.CompleteRotation(ctx, id, action))
+	case doDelete:
+		a.err = s.Delete(ctx, id)
+	case doAddKey:
+		_, a.err = s.AddPublicKey(ctx, id, apikey.PublicKeyParams{PublicKeyInput: *q.input, IdempotencyKey: q.header})
+	case doRemoveKey:
+		a.err = s.RemovePublicKey(ctx, id, q.kid)
+	case doRotate:
+		p := q.rotate
+		p.DryRun, p.IdempotencyKey = q.dryRun, q.header
+		r, err := s.Rotate(ctx, id, p)
+		a.err = err
+		if err == nil {
+			a.key, a.secret, a.mode, a.others, a.shownDry, a.previous, a.accessEnds = &r.Key, r.Secret, r.Mode, r.Others, r.DryRun, r.PreviousEndsAt, r.AccessEndsAt
+		}
+	}
+	if a.key != nil {
+		a.revision = a.key.Revision
+	}
+	return a
+}
+
+// pairOf makes a key pair and how a caller sends its public half.
+func (s *simulation) pairOf(expires int64) (apikey.PublicKeyInput, publicKey) {
+	pair := apikeytest.NewPair(s.t, "ES256")
+	parsed, bad := apikey.ParsePublicKey(pair.Public, "")
+	if bad != nil {
+		s.t.Fatal(bad.Detail)
+	}
+	s.pairs[parsed.KID] = pair
+	in := apikey.PublicKeyInput{JWK: pair.Public}
+	if expires != 0 {
+		in.ExpiresAt = moment(expires)
+	}
+	return in, publicKey{kid: parsed.KID, expires: expires}
+}
+
+func moment(at int64) *time.Time { return new(time.Unix(at, 0).UTC()) }
+
+func unix(t *time.Time) int64 {
+	if t == nil {
+		return 0
+	}
+	return t.Unix()
+}

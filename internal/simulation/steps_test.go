@@ -1,0 +1,437 @@
+package simulation
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/tokenos/tokenos/apikey"
+)
+
+// replaysFor is how long an Idempotency-Key is repeated: within its day.
+const replaysFor = int64(20 * time.Hour / time.Second)
+
+// entry is a request with an Idempotency-Key and how it was answered first.
+type entry struct {
+	q        *request
+	at       int64
+	answered *answer // nil: not yet
+}
+
+// as is a context of a caller. While something fails, or the key is held by who
+// knows whom, nobody waits for long.
+func (s *simulation) as(p *party, patient bool) (context.Context, context.CancelFunc) {
+	limit := 400 * time.Millisecond
+	if patient {
+		limit = 10 * time.Second
+	}
+	ctx, cancel := context.WithTimeout(s.t.Context(), limit)
+	return apikey.WithCaller(ctx, p.caller), cancel
+}
+
+// patient reports whether the key can be expected to answer at once.
+func (s *simulation) patient(k *subject) bool {
+	if s.weather.now != nil || s.strained {
+		return false
+	}
+	if k == nil {
+		return true
+	}
+	_, decided := k.decided()
+	return decided && !k.late && !k.changing
+}
+
+// doomed is the step at which a process dies, in so many of a hundred cases.
+func (s *simulation) doomed(percent int) string {
+	if !s.chance(percent) {
+		return ""
+	}
+	return []string{afterT1, beforeT2, afterT2}[s.rand.IntN(3)]
+}
+
+// request makes one request and learns from its answer.
+func (s *simulation) request(q *request) {
+	if q == nil {
+		return
+	}
+	if q.key != nil {
+		s.look(q.key)
+	}
+	a := s.put(q, s.replica(), s.doomed(8), false)
+	s.digest(q, a)
+}
+
+// put makes a request of a replica, which dies at the step, if it comes to it.
+func (s *simulation) put(q *request, r *replica, doom string, again bool) (a answer) {
+	ctx, cancel := s.as(q.by, s.patient(q.key) && !again || doom != "")
+	defer cancel()
+	from := s.place.now()
+	if doom == "" {
+		a = q.ask(ctx, r.Service)
+	} else {
+		a.died = true
+		s.dying(r, doom, func() {
+			b := q.ask(ctx, r.Service)
+			a = b
+		})
+	}
+	a.from, a.to = from, s.place.now()
+	return a
+}
+
+// dying runs act in a process that dies at the step, and replaces the process.
+func (s *simulation) dying(r *replica, step string, act func()) {
+	r.ledger.doom(step)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		act()
+	}()
+	<-done
+	r.ledger.doom("")
+	r.restart(s.t)
+	if s.chance(50) && !s.weather.ledgerDown {
+		ctx, cancel := context.WithTimeout(s.t.Context(), 5*time.Second)
+		defer cancel()
+		s.must(insist(func() error { return r.ledger.release(ctx) }))
+	}
+}
+
+// digest learns from the answer to a request that was made alone.
+func (s *simulation) digest(q *request, a answer) {
+	s.count(q, a)
+	s.sound(q, a)
+	if q.header != "" && (!a.refused() || kindOf(a.err) == apikey.ErrUnavailable) && !q.dryRun {
+		e := &entry{q: q, at: a.from}
+		if a.err == nil && !a.died {
+			e.answered = &a
+		}
+		s.journal = append(s.journal, e)
+	}
+	if q.does == doCreate {
+		s.created(q, a)
+		return
+	}
+	q.key.note(fmt.Sprintf("step %d, %d: %s: %s", s.step, a.from, q, a.kind()))
+	s.learn([]*request{q}, []answer{a}, false)
+	s.seen(q.key)
+}
+
+// count notes the answer. In calm weather nobody is turned away.
+func (s *simulation) count(q *request, a answer) {
+	s.tally.answers[a.kind()]++
+	if s.patient(q.key) && !a.died && (a.unsure() || a.refused() && busy(kindOf(a.err))) {
+		s.tally.turnedAway++
+		s.t.Logf("step %d: in calm weather %s was answered %v", s.step, q, a.err)
+	}
+}
+
+// secretMark begins every client secret.
+const secretMark = "tos_"
+
+// sound checks what holds for every answer: no secret in it, no key of another
+// owner, and a dry run that says so.
+func (s *simulation) sound(q *request, a answer) {
+	if a.err != nil {
+		if strings.Contains(a.err.Error(), secretMark) {
+			s.fail(q.key, "%s: an error with a secret", q)
+		}
+		if k := kindOf(a.err); k == apikey.ErrInternal || k == apikey.ErrDrifted || k == apikey.ErrPublicKeyInUse {
+			s.fail(q.key, "%s was answered %v", q, a.err)
+		}
+		return
+	}
+	if a.died {
+		return
+	}
+	s.noSecret(q.String(), a.key)
+	s.noSecret(q.String(), a.others)
+	for _, o := range a.others {
+		k := s.byID[o.ID]
+		if k != nil && k.owner != q.key.owner {
+			s.fail(q.key, "%s names #%d of %s", q, k.n, k.owner)
+		}
+	}
+	if a.key != nil && q.by.owner != "" && a.key.Owner != q.by.owner {
+		s.fail(q.key, "%s shows a key of %s", q, a.key.Owner)
+	}
+	if q.dryRun && !a.shownDry {
+		s.fail(q.key, "%s does not say that it is a dry run", q)
+	}
+	wantSecret := (q.does == doCreate || q.does == doRotate && !q.dryRun) && a.key.AuthMethod.HasSecret()
+	if wantSecret == a.secret.IsZero() {
+		s.fail(q.key, "%s: answered with a secret: %v, want %v", q, !a.secret.IsZero(), wantSecret)
+	}
+}
+
+// noSecret checks that what was answered shows no secret.
+func (s *simulation) noSecret(what string, v any) {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if strings.Contains(string(raw), secretMark) {
+		s.fail(nil, "%s was answered with a secret in it", what)
+	}
+}
+
+// created learns from the answer to a create.
+func (s *simulation) created(q *request, a answer) {
+	job := q.create.Labels["job"]
+	s.creates[job] = q
+	switch {
+	case a.refused():
+		if !busy(kindOf(a.err)) {
+			s.fail(nil, "%s was answered %v", q, a.err)
+		}
+		return
+	case a.err != nil || a.died:
+		return
+	}
+	k := s.meet(*a.key, a.secret, nil, a.from)
+	k.note(fmt.Sprintf("step %d, %d: %s: %s", s.step, a.from, q, a.kind()))
+	if s.jobs[job] != nil && s.jobs[job] != k {
+		s.fail(k, "%s made a second key beside #%d", q, s.jobs[job].n)
+	}
+	s.jobs[job] = k
+	if want := unix(q.create.ExpiresAt); a.key.Status != apikey.StatusActive && want == 0 || unix(a.key.ExpiresAt) != want && len(k.history) == 2 {
+		s.fail(k, "%s was answered %+v", q, a.key)
+	}
+	s.seen(k)
+}
+
+// burst makes two to four requests for one key at the same time.
+func (s *simulation) burst() {
+	k := s.pick(nil)
+	if k == nil {
+		return
+	}
+	makers := []func(*subject) *request{s.newUpdate, s.newDisable, s.newRotate, s.newRotate,
+		func(k *subject) *request { return s.newAction(doEnable, k) }, func(k *subject) *request { return s.newAction(doTokens, k) },
+		func(k *subject) *request { return s.newAction(doComplete, k) }}
+	s.look(k)
+	var qs []*request
+	for range 2 + s.rand.IntN(3) {
+		q := makers[s.rand.IntN(len(makers))](k)
+		q.dryRun, q.update.IfMatch = false, 0
+		qs = append(qs, q)
+	}
+	as := s.together(qs)
+	for i, q := range qs {
+		k.note(fmt.Sprintf("step %d, %d: at once: %s: %s", s.step, as[i].from, q, as[i].kind()))
+		s.tally.answers[as[i].kind()]++
+		s.sound(q, as[i])
+	}
+	s.learn(qs, as, false)
+	s.seen(k)
+}
+
+// together makes requests at the same time, of any replica.
+func (s *simulation) together(qs []*request) []answer {
+	as, from := make([]answer, len(qs)), s.place.now()
+	var wg sync.WaitGroup
+	for i, q := range qs {
+		r, patient := s.replica(), s.patient(q.key)
+		wg.Go(func() {
+			ctx, cancel := s.as(q.by, patient)
+			defer cancel()
+			as[i] = q.ask(ctx, r.Service)
+		})
+	}
+	wg.Wait()
+	for i := range as {
+		as[i].from, as[i].to = from, s.place.now()
+	}
+	return as
+}
+
+// twins are one request with an Idempotency-Key, sent several times at once: all
+// answers are the same.
+func (s *simulation) twins() {
+	q := s.newCreate()
+	if k := s.pick(nil); k != nil && s.chance(60) {
+		q = s.newRotate(k)
+		q.dryRun = false
+	}
+	if q.header = s.header(100); q.does == doCreate {
+		q.create.IdempotencyKey = q.header
+	}
+	as := s.together(slices.Repeat([]*request{q}, 2+s.rand.IntN(2)))
+	first := as[0]
+	for _, a := range as {
+		switch {
+		case a.err == nil && first.err != nil:
+			first = a
+		case a.err == nil && (a.key.ID != first.key.ID || !a.secret.Equal(first.secret)):
+			s.fail(q.key, "%s: twins were answered differently", q)
+		case a.unsure() && first.refused():
+			first = a
+		}
+	}
+	s.digest(q, first)
+}
+
+// repeat makes an earlier request again with its Idempotency-Key.
+func (s *simulation) repeat() {
+	s.journal = slices.DeleteFunc(s.journal, func(e *entry) bool { return s.place.now()-e.at > replaysFor })
+	if len(s.journal) == 0 {
+		return
+	}
+	e := s.journal[len(s.journal)-1-s.rand.IntN(min(len(s.journal), 12))]
+	if e.answered != nil && s.chance(15) {
+		s.misuse(e)
+		return
+	}
+	a := s.put(e.q, s.replica(), "", e.answered == nil)
+	s.tally.answers["repeated: "+a.kind()]++
+	s.sound(e.q, a)
+	if e.answered == nil {
+		s.answeredLater(e, a)
+		return
+	}
+	if first := e.answered; a.err == nil {
+		same := a.key == nil && first.key == nil || a.key != nil && first.key != nil && a.key.ID == first.key.ID && a.secret.Equal(first.secret)
+		if !same || a.pending != first.pending && !first.pending || !first.pending && a.revision != first.revision {
+			s.fail(e.q.key, "%s, repeated, was answered %+v; first %+v", e.q, a.key, first.key)
+		}
+	} else if k := kindOf(a.err); !busy(k) && k != apikey.ErrReplayExpired && k != apikey.ErrNotFound {
+		s.fail(e.q.key, "%s, repeated, was answered %v", e.q, a.err)
+	} else if !busy(k) {
+		s.excused(e, k)
+	}
+}
+
+// excused checks that a repetition is refused for a reason: the key is gone, or
+// its secret is another by now.
+func (s *simulation) excused(e *entry, k apikey.ErrorKind) {
+	made := e.q.key
+	if e.answered.key != nil && (e.q.does == doCreate || e.q.does == doRotate) {
+		made = s.byID[e.answered.key.ID]
+	}
+	gone := made.some(func(f facts) bool { return f.gone }) || e.q.key != nil && e.q.key.some(func(f facts) bool { return f.gone })
+	other := made.some(func(f facts) bool {
+		return !e.answered.secret.IsZero() && f.secret != hintOf(e.answered.secret)
+	})
+	if !gone && (k == apikey.ErrNotFound || !other) {
+		s.fail(made, "%s, repeated, was answered %s", e.q, k)
+	}
+}
+
+// answeredLater learns from the answer to a request that had none before.
+func (s *simulation) answeredLater(e *entry, a answer) {
+	if a.err == nil {
+		e.answered = &a
+	}
+	if e.q.does == doCreate {
+		if a.refused() && kindOf(a.err) == apikey.ErrInvalid { // its expires_at has passed meanwhile
+			return
+		}
+		s.created(e.q, a)
+		return
+	}
+	k := e.q.key
+	k.note(fmt.Sprintf("step %d, %d: again: %s: %s", s.step, a.from, e.q, a.kind()))
+	s.learn([]*request{e.q}, []answer{a}, true)
+	s.seen(k)
+	if f, ok := k.decided(); ok && a.err == nil && a.key != nil && a.key.ID == k.id && !a.secret.IsZero() && f.secret != hintOf(a.secret) {
+		s.fail(k, "%s, repeated, was answered with a secret that is not the key's", e.q)
+	}
+}
+
+// misuse sends an answered request's Idempotency-Key with another body.
+func (s *simulation) misuse(e *entry) {
+	q := *e.q
+	switch q.does {
+	case doCreate:
+		q.create.Name = "another"
+	case doRotate:
+		q.rotate.GracePeriod = new(apikey.Duration(7 * time.Minute))
+	default:
+		return
+	}
+	a := s.put(&q, s.replica(), "", false)
+	s.tally.answers["misused: "+a.kind()]++
+	if k := kindOf(a.err); a.err == nil || k != apikey.ErrIdempotencyMismatch && !busy(k) && k != apikey.ErrNotFound {
+		s.fail(q.key, "%s with the Idempotency-Key of another request was answered %v", &q, a.err)
+	}
+}
+
+// forward puts the clock forward, by seconds up to weeks. Not while a request to
+// Hydra may be on its way: its longest is over in less.
+func (s *simulation) forward() {
+	if s.weather.now != nil && s.weather.now.late {
+		return
+	}
+	longest := []time.Duration{time.Minute, time.Hour, 24 * time.Hour, 10 * 24 * time.Hour}[s.rand.IntN(4)]
+	s.place.clock.Advance(time.Second + time.Duration(s.rand.Int64N(int64(longest))))
+}
+
+// turn does the background work of a replica, which may die in it, and notes how
+// far the clock's work has come.
+func (s *simulation) turn(r *replica, doom string) {
+	ctx, cancel := context.WithTimeout(s.t.Context(), 8*time.Second)
+	defer cancel()
+	start, held := s.place.now(), s.holding(ctx)
+	var err error
+	turn := func() { err = r.Service.Turn(ctx) }
+	if doom == "" {
+		turn()
+	} else {
+		s.dying(r, doom, turn)
+	}
+	if err != nil || held == nil {
+		return
+	}
+	for id, busy := range s.holding(ctx) { // a task may have died, or been given up
+		held[id] = held[id] || busy
+	}
+	var due []string
+	s.must(insist(func() (err error) {
+		due, err = s.place.replicas[0].Ledger.Due(ctx, time.Unix(start, 0), 1000)
+		return err
+	}))
+	for _, k := range s.living() {
+		if !held[k.id] && !slices.Contains(due, k.id) {
+			k.turned = max(k.turned, start)
+		}
+	}
+}
+
+// insist calls again while the ledger's kept connections, which a killed server
+// has broken, are being found out.
+func insist(do func() error) (err error) {
+	for range 30 {
+		if err = do(); !errors.Is(err, apikey.ErrUnavailable) {
+			break
+		}
+	}
+	return err
+}
+
+// records are the ledger's keys.
+func (s *simulation) records(ctx context.Context) (records []apikey.Record) {
+	s.must(insist(func() (err error) {
+		q := apikey.Query{Owners: s.owners, Sort: apikey.SortCreatedAt, Limit: 1000, Now: s.place.clock.Now()}
+		records, _, err = s.place.replicas[0].Ledger.Keys(ctx, q)
+		return err
+	}))
+	return records
+}
+
+// holding are the keys with a change under way; nil if that cannot be known.
+func (s *simulation) holding(ctx context.Context) map[string]bool {
+	if s.weather.ledgerDown {
+		return nil
+	}
+	records := s.records(ctx)
+	held := map[string]bool{}
+	for _, r := range records {
+		held[r.ID] = len(r.Pending) > 0
+	}
+	return held
+}
