@@ -39,6 +39,7 @@ var arrows = map[string][]string{
 	"internal/ledgertest": {"apikey", "ledger"},
 	"internal/crashtest":  {"*"},
 	"internal/bench":      {"*"},
+	"internal/simulation": {"*"},
 }
 
 // outside are the modules of others that only some packages may import.

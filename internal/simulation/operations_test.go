@@ -153,7 +153,7 @@ func (s *simulation) newCreate() *request {
 	job := fmt.Sprint("job", s.step, "-", s.rand.IntN(1000))
 	q.create = apikey.CreateParams{Name: "n0", Owner: owner, Scopes: s.scopes(), Labels: map[string]string{"job": job}, AuthMethod: methods[min(2, s.rand.IntN(4))], IdempotencyKey: q.header}
 	if s.chance(45) {
-		q.create.ExpiresAt = moment(s.ahead())
+		q.create.ExpiresAt = apikey.SetTo(*moment(s.ahead()))
 	}
 	if s.chance(20) {
 		q.create.Audiences = []string{"https://api.example.com"}

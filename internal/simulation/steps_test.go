@@ -199,7 +199,7 @@ func (s *simulation) created(q *request, a answer) {
 		s.fail(k, "%s made a second key beside #%d", q, s.jobs[job].n)
 	}
 	s.jobs[job] = k
-	if want := unix(q.create.ExpiresAt); a.key.Status != apikey.StatusActive && want == 0 || unix(a.key.ExpiresAt) != want && len(k.history) == 2 {
+	if want := unix(q.create.ExpiresAt.Value); a.key.Status != apikey.StatusActive && want == 0 || unix(a.key.ExpiresAt) != want && len(k.history) == 2 {
 		s.fail(k, "%s was answered %+v", q, a.key)
 	}
 	s.seen(k)
