@@ -19,6 +19,7 @@ var arrows = map[string][]string{
 	"":                    {}, // tests of the repository itself
 	"apikey":              {},
 	"client":              {"apikey"},
+	"client/tokensource":  {},
 	"cmd/tokenos":         {"*"},
 	"config":              {},
 	"e2e":                 {"*"},
