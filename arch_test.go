@@ -35,6 +35,7 @@ var arrows = map[string][]string{
 	"web":                 {"apikey", "snippets"},
 	"webhooks":            {"apikey"},
 	"internal/pgtest":     {},
+	"internal/runtest":    {},
 	"internal/hydratest":  {"apikey", "hydradev"},
 	"internal/apikeytest": {"*"},
 	"internal/ledgertest": {"apikey", "ledger"},

@@ -1,17 +1,13 @@
 package snippets_test
 
 import (
-	"bytes"
-	"context"
 	"encoding/hex"
 	"encoding/json"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/google/go-cmp/cmp"
@@ -147,19 +143,19 @@ func TestREADMEMakesKeyPair(t *testing.T) {
 	if !found {
 		t.Fatal("the README has no block that makes a key pair")
 	}
-	r.dir = t.TempDir()
+	r.Dir = t.TempDir()
 	if _, errOut, err := r.run(t, text); err != nil {
 		t.Fatalf("%v: %s", err, errOut)
 	}
 	var public jose.JSONWebKey
-	if err := public.UnmarshalJSON([]byte(read(t, filepath.Join(r.dir, "public.jwk")))); err != nil {
+	if err := public.UnmarshalJSON([]byte(read(t, filepath.Join(r.Dir, "public.jwk")))); err != nil {
 		t.Fatal(err)
 	}
 	if !public.IsPublic() {
 		t.Error("public.jwk holds the private key")
 	}
 	public.KeyID, public.Use = "kid-1", "sig"
-	c := client{method: "private_key_jwt", alg: "ES256", scope: "orders:read", keyFile: filepath.Join(r.dir, "key.pem"), publicKey: &public}
+	c := client{method: "private_key_jwt", alg: "ES256", scope: "orders:read", keyFile: filepath.Join(r.Dir, "key.pem"), publicKey: &public}
 	out, errOut, err := r.run(t, render(t, snippets.Curl, c.register(t)), c.environment()...)
 	if err != nil {
 		t.Fatalf("%v: %s%s", err, out, errOut)
@@ -184,42 +180,6 @@ func (c *client) environment() []string {
 		return []string{"TOKENOS_PRIVATE_KEY_FILE=" + c.keyFile}
 	}
 	return []string{"TOKENOS_CLIENT_SECRET=" + c.secret}
-}
-
-// runner runs the snippets of one language.
-type runner struct {
-	lang    snippets.Language
-	file    string   // what the text is saved as
-	command []string // to which the file's path is added
-	dir     string   // working folder; "" for the file's own
-	links   string   // becomes node_modules beside the file
-}
-
-func (r runner) run(t *testing.T, text string, env ...string) (stdout, stderr string, err error) {
-	t.Helper()
-	dir := t.TempDir()
-	file := filepath.Join(dir, r.file)
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if r.links != "" {
-		if err := os.Symlink(r.links, filepath.Join(dir, "node_modules")); err != nil {
-			t.Fatal(err)
-		}
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, r.command[0], append(r.command[1:len(r.command):len(r.command)], file)...)
-	cmd.Dir = dir
-	if r.dir != "" {
-		cmd.Dir = r.dir
-	}
-	cmd.Env = append(os.Environ(), "NO_PROXY=127.0.0.1", "no_proxy=127.0.0.1")
-	cmd.Env = append(cmd.Env, env...)
-	var out, errOut bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errOut
-	err = cmd.Run()
-	return out.String(), errOut.String(), err
 }
 
 // token finds the access token in what a snippet prints: curl shows Hydra's
