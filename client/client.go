@@ -39,7 +39,8 @@ type Config struct {
 	// is taken for a loopback host only, where tokenos dev listens.
 	BaseURL string
 	// Token gives the access token of a management key for each attempt. It
-	// should keep it while it is valid. Its errors end the call.
+	// should keep it while it is valid: AccessToken of a client/tokensource does.
+	// Its errors end the call.
 	Token func(ctx context.Context) (string, error)
 	// HTTPClient sends the requests; its CheckRedirect is not used, since
 	// redirects are never followed. Nil means one of its own.
