@@ -119,7 +119,7 @@ func TestNothingPrints(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, v := range []any{c, &c, c.Credential, &c.Credential, source, *(&struct{ S *tokensource.Source }{source}), key, struct{ K any }{key}} {
+		for _, v := range []any{c, &c, c.Credential, &c.Credential, source, struct{ S *tokensource.Source }{source}, key, struct{ K any }{key}} {
 			var b bytes.Buffer
 			for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
 				fmt.Fprintf(&b, verb+"\n", v)

@@ -30,7 +30,11 @@ func Example() {
 		log.Fatal(err)
 	}
 	orders := oauth2.NewClient(context.Background(), source)
-	resp, err := orders.Get(os.Getenv("ORDERS_URL"))
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, os.Getenv("ORDERS_URL"), nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	resp, err := orders.Do(req)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -108,7 +112,11 @@ func ExampleSource_Forget() {
 	}
 	// This transport asks the source each time; that of oauth2.NewClient does not.
 	orders := &http.Client{Transport: &oauth2.Transport{Source: source}}
-	resp, err := orders.Get(os.Getenv("ORDERS_URL") + "/other-audience")
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, os.Getenv("ORDERS_URL")+"/other-audience", nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	resp, err := orders.Do(req)
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -116,8 +116,8 @@ func TestUntrustedCertificate(t *testing.T) {
 	c := good()
 	c.TokenURL, c.Timeout = s.URL+"/oauth2/token", 10*time.Minute
 	_, err := newSource(t, c).Token()
-	if e := refused(t, err, tokensource.ErrUnavailable); !strings.Contains(e.Error(), "certificate") {
-		t.Errorf("got %v", e)
+	if refused(t, err, tokensource.ErrUnavailable); !strings.Contains(err.Error(), "certificate") {
+		t.Errorf("got %v", err)
 	}
 }
 
@@ -206,7 +206,7 @@ func TestSignerFails(t *testing.T) {
 	c := at(t, func(http.ResponseWriter, *http.Request) { t.Error("somebody was asked") })
 	c.Credential = tokensource.PrivateKeyJWT(tokensource.PrivateKey{Signer: broken{apikeytest.NewPair(t, "ES256").Private.(crypto.Signer)}})
 	_, err := newSource(t, c).Token()
-	if e := refused(t, err, tokensource.ErrSign); !strings.Contains(e.Error(), "the HSM is away") {
-		t.Errorf("got %v", e)
+	if refused(t, err, tokensource.ErrSign); !strings.Contains(err.Error(), "the HSM is away") {
+		t.Errorf("got %v", err)
 	}
 }

@@ -40,12 +40,8 @@ func TestDatabaseDown(t *testing.T) {
 		t.Fatal(err)
 	}
 	apikeytest.Eventually(t, "Hydra is not ready", func() bool {
-		resp, err := http.Get(h.PublicURL() + "/health/ready")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer resp.Body.Close()
-		return resp.StatusCode == http.StatusServiceUnavailable
+		status, _ := get(t, http.DefaultClient, h.PublicURL()+"/health/ready")
+		return status == http.StatusServiceUnavailable
 	})
 	for _, method := range methods {
 		_, err := fresh[method].AccessToken(t.Context())

@@ -3,6 +3,8 @@ package tokensource_test
 import (
 	"crypto"
 	"crypto/rand"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -88,6 +90,20 @@ func TestRefusals(t *testing.T) {
 				t.Errorf("%d requests for a token and %d for readiness, want %d and %d", a, r, asked, ready)
 			}
 		})
+	}
+}
+
+// A key that the token hook refuses has the right credential and may buy nothing;
+// a hook that is away is no statement about the key.
+func TestHook(t *testing.T) {
+	for status, want := range map[int]tokensource.Kind{http.StatusForbidden: tokensource.ErrDisabled, http.StatusInternalServerError: tokensource.ErrUnavailable} {
+		hook := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }))
+		defer hook.Close()
+		h := hydratest.New(t, hydradev.Config{TokenHook: &hydradev.TokenHook{URL: hook.URL}})
+		id := register(t, h, map[string]any{"client_secret": "tos_secret-of-this-test"})
+		source := newSource(t, tokensource.Config{TokenURL: h.TokenURL(), ClientID: id, Credential: tokensource.ClientSecretBasic("tos_secret-of-this-test"), Retries: -1})
+		_, err := source.Token()
+		refused(t, err, want, "tos_secret-of-this-test")
 	}
 }
 

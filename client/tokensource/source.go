@@ -27,6 +27,8 @@ const (
 	// A token that is younger is not forgotten: an API that refuses every token
 	// must not make the program buy one for each call.
 	forgettable = 5 * time.Second
+	// A clock that was set back further makes the end of a token unknown.
+	clockStep = time.Minute
 )
 
 // Source has a valid access token at hand. It satisfies [oauth2.TokenSource], and
@@ -130,7 +132,7 @@ func (s *Source) look(ctx context.Context) (*oauth2.Token, *flight, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.now()
-	if s.held != nil && !now.Before(s.held.until) {
+	if s.held != nil && (!now.Before(s.held.until) || now.Before(s.held.since.Add(-clockStep))) {
 		s.held = nil
 	}
 	if s.held != nil && now.Before(s.held.refreshAt) {

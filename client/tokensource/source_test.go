@@ -3,6 +3,7 @@ package tokensource_test
 import (
 	"context"
 	"crypto"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -46,12 +47,7 @@ func TestTokens(t *testing.T) {
 				if !token.Valid() || token.Type() != "Bearer" || token.Extra("scope") != "orders:read" {
 					t.Errorf("valid %v, type %s, scope %v", token.Valid(), token.Type(), token.Extra("scope"))
 				}
-				resp, err := oauth2.NewClient(t.Context(), source).Get(api.URL)
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer resp.Body.Close()
-				if got, _ := io.ReadAll(resp.Body); string(got) != "Bearer "+token.AccessToken {
+				if _, got := get(t, oauth2.NewClient(t.Context(), source), api.URL); got != "Bearer "+token.AccessToken {
 					t.Error("the API got another token than the one at hand")
 				}
 			})
@@ -129,7 +125,7 @@ func TestContextOver(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err := source.AccessToken(ctx)
-	if e := refused(t, err, tokensource.ErrUnavailable); e.Cause != context.Canceled {
-		t.Errorf("the cause is %v", e.Cause)
+	if refused(t, err, tokensource.ErrUnavailable); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want the context's end", err)
 	}
 }

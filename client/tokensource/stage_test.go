@@ -69,7 +69,7 @@ func stage() (clear func()) {
 			"token_endpoint_auth_signing_alg": "ES256", "jwks": jose.JSONWebKeySet{Keys: []jose.JSONWebKey{public}}})),
 		"ORDERS_URL": api.URL,
 	} {
-		if err := os.Setenv(name, value); err != nil { //nolint:usetesting // an example has no t.Setenv
+		if err := os.Setenv(name, value); err != nil {
 			panic(err)
 		}
 	}

@@ -127,7 +127,7 @@ func introspect(t testing.TB, h *hydradev.Server, token string) known {
 
 // refused wants a failure of the kind, in whose words nothing is that must not be
 // told.
-func refused(t testing.TB, err error, want tokensource.Kind, hidden ...string) *tokensource.Error {
+func refused(t testing.TB, err error, want tokensource.Kind, hidden ...string) tokensource.Error {
 	t.Helper()
 	e, ok := errors.AsType[*tokensource.Error](err)
 	if !ok || !errors.Is(err, want) || e.Kind != want {
@@ -140,7 +140,26 @@ func refused(t testing.TB, err error, want tokensource.Kind, hidden ...string) *
 			}
 		}
 	}
-	return e
+	return *e
+}
+
+// get calls an address, which must answer.
+func get(t testing.TB, c *http.Client, address string) (status int, body string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := c.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(text)
 }
 
 // failures collects what OnFailure tells.
@@ -153,6 +172,12 @@ func (f *failures) tell(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.all = append(f.all, err)
+}
+
+func (f *failures) last() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.all[len(f.all)-1]
 }
 
 func (f *failures) count() int {
