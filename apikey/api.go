@@ -50,6 +50,8 @@ type API interface {
 	// oldest first, as a feed.
 	KeyEvents(ctx context.Context, id string, p PageParams) (Page[Event], error)
 	Events(ctx context.Context, p FeedParams) (Page[Event], error)
+	// Usage counts the tokens that a key asked for, by hour or day.
+	Usage(ctx context.Context, id string, p UsageParams) (Usage, error)
 	Capabilities(ctx context.Context) (Capabilities, error)
 	// Policies are the rules for an owner's keys; "": those of the caller's only
 	// owner, else of owners without rules of their own.
@@ -204,6 +206,8 @@ type Other struct {
 	Name   string     `json:"name"`
 	Status Status     `json:"status" enum:"active,disabled"`
 	EndsAt *time.Time `json:"ends_at" doc:"when it ends by the clock; null: never"`
+	// LastUsedAt tells whether anybody still needs it.
+	LastUsedAt *time.Time `json:"last_used_at" doc:"null: not known to have been used"`
 }
 
 // Updated is the key after a PATCH; with what the PATCH ends, if anything, or
@@ -237,6 +241,11 @@ type ListParams struct {
 	Limit         int         `json:"limit,omitempty"`
 	Cursor        string      `json:"cursor,omitempty"`
 	Count         bool        `json:"count,omitempty"`
+	// LastUsedBefore selects keys that were made before that moment and not used since.
+	LastUsedBefore *time.Time `json:"last_used_before,omitempty"`
+	// UnusedScopes selects keys older than so many days that have a scope which
+	// was not asked for within them. 0: all keys; at most 3650.
+	UnusedScopes int `json:"unused_scopes,omitempty"`
 }
 
 // PageParams ask for one page.

@@ -70,7 +70,7 @@ func (s *Service) others(ctx context.Context, c Caller, d Definition) ([]Other, 
 	for _, r := range records {
 		status := r.StatusAt(now)
 		if r.ID != d.ID && (status == StatusActive || status == StatusDisabled) && visible(c, r.Definition) && len(out) < maxOthers {
-			out = append(out, Other{ID: r.ID, Name: r.Name, Status: status, EndsAt: r.end()})
+			out = append(out, Other{ID: r.ID, Name: r.Name, Status: status, EndsAt: r.end(), LastUsedAt: r.lastUsedAt()})
 		}
 	}
 	return out, nil

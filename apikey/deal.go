@@ -51,7 +51,7 @@ func (s *Service) deal(ctx context.Context, o OperationRecord, keys []Record, ma
 		}
 		o.note(keys[i].ID, d, s)
 	}
-	last := keys[len(keys)-1].Definition
+	last := keys[len(keys)-1]
 	p := PositionOf(last, SortCreatedAt)
 	o.Cursor, o.Tries = OperationCursor{last.Kind, &p}, 0
 	return o, nil

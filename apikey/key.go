@@ -200,6 +200,10 @@ type Record struct {
 	// Predecessor is the key that this one replaces; nil: there is none, or its
 	// record is gone.
 	Predecessor *Predecessor
+	// LastUsedAt is when a token was last issued to the key; zero: never, as far
+	// as known. A change neither sees it nor writes it.
+	LastUsedAt time.Time
+	LastDenial *LastDenial // nil: it was never refused one, as far as known
 }
 
 // Predecessor is what a successor must know of the key before it.
@@ -246,7 +250,7 @@ func (r Record) waitsFor(a Action) bool {
 
 // Key shows the record as callers see it at now.
 func (r Record) Key(now time.Time) Key {
-	k := Key{Definition: r.Definition, Status: r.StatusAt(now), Flags: []Flag{}}
+	k := Key{Definition: r.Definition, Status: r.StatusAt(now), Flags: []Flag{}, LastUsedAt: r.lastUsedAt()}
 	if k.Labels == nil {
 		k.Labels = map[string]string{}
 	}
@@ -273,4 +277,12 @@ func (r Record) Key(now time.Time) Key {
 	add(k.PreviousEndsAt != nil || r.replaced(now), FlagRotating)
 	add(r.Unclaimed != "" && k.Status != StatusRevoked, FlagCredentialUnknown)
 	return k
+}
+
+// lastUsedAt is when the key was last used; nil: never, as far as known.
+func (r Record) lastUsedAt() *time.Time {
+	if r.LastUsedAt.IsZero() {
+		return nil
+	}
+	return &r.LastUsedAt
 }

@@ -10,9 +10,13 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
-const defaultPage = 50
+const (
+	defaultPage   = 50
+	maxUnusedDays = 3650
+)
 
 // List implements [API].
 func (s *Service) List(ctx context.Context, p ListParams) (Page[Key], error) {
@@ -39,7 +43,7 @@ func (s *Service) List(ctx context.Context, p ListParams) (Page[Key], error) {
 		page.Data = append(page.Data, r.Key(q.Now))
 	}
 	if len(records) > limit {
-		page.NextCursor = s.derive.cursor(PositionOf(records[limit-1].Definition, q.Sort), cursorBinding(p, c))
+		page.NextCursor = s.derive.cursor(PositionOf(records[limit-1], q.Sort), cursorBinding(p, c))
 	}
 	if p.Count {
 		page.Count = &count
@@ -87,7 +91,7 @@ func (s *Service) look(ctx context.Context, q Query, more func(Record) bool) err
 		if len(records) < q.Limit {
 			return nil
 		}
-		after := PositionOf(records[len(records)-1].Definition, q.Sort)
+		after := PositionOf(records[len(records)-1], q.Sort)
 		q.After = &after
 	}
 }
@@ -106,7 +110,7 @@ func (s *Service) query(p ListParams, c Caller) (Query, error) {
 	}
 	sort, down := strings.CutPrefix(cmp.Or(p.Sort, "-"+string(SortCreatedAt)), "-")
 	q.Sort, q.Descending = SortField(sort), down
-	oneOf(v, "?sort", q.Sort, SortCreatedAt, SortUpdatedAt, SortExpiresAt, SortName)
+	oneOf(v, "?sort", q.Sort, SortCreatedAt, SortUpdatedAt, SortExpiresAt, SortName, SortLastUsedAt)
 	if p.Label != "" {
 		var found bool
 		if q.LabelKey, q.LabelValue, found = strings.Cut(p.Label, ":"); !found || q.LabelKey == "" {
@@ -116,6 +120,7 @@ func (s *Service) query(p ListParams, c Caller) (Query, error) {
 	if p.ExpiresBefore != nil {
 		q.ExpiresBefore = p.ExpiresBefore.UTC()
 	}
+	unused(v, &q, p)
 	search(v, &q, p.Q)
 	q.Limit = pageSize(v, p.Limit)
 	if p.Cursor != "" {
@@ -131,6 +136,22 @@ func (s *Service) query(p ListParams, c Caller) (Query, error) {
 		}
 	}
 	return q, v.err()
+}
+
+// unused reads the filters by what was used. Counts are of whole seconds, so a
+// part of one lies after all of them.
+func unused(v *validation, q *Query, p ListParams) {
+	if at := p.LastUsedBefore; at != nil {
+		q.UnusedSince = at.UTC().Truncate(time.Second)
+		if q.UnusedSince.Before(*at) {
+			q.UnusedSince = q.UnusedSince.Add(time.Second)
+		}
+	}
+	if p.UnusedScopes < 0 || p.UnusedScopes > maxUnusedDays {
+		v.add("?unused_scopes", "out_of_range", "must be 1 to "+itoa(maxUnusedDays)+" days", "")
+	} else if p.UnusedScopes > 0 {
+		q.ScopeUnusedSince = q.Now.Add(-time.Duration(p.UnusedScopes) * 24 * time.Hour)
+	}
 }
 
 // search reads q: the beginning of an id, or words.

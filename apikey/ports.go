@@ -127,6 +127,7 @@ type Born struct {
 // lease can so neither finish nor give up what another is working on.
 type Ledger interface {
 	Operations
+	UsageLedger
 
 	// Installation is the random id of this ledger, written into every client.
 	Installation() string
@@ -215,6 +216,10 @@ type Query struct {
 	Limit         int
 	Now           time.Time // for the derived status
 	Count         bool      // also count all matches
+	// UnusedSince selects keys made before it and not used since; ScopeUnusedSince
+	// keys made before it that have a scope not asked for since.
+	UnusedSince      time.Time
+	ScopeUnusedSince time.Time
 }
 
 // SortField orders a list; ties are broken by id in the same direction.
@@ -225,6 +230,8 @@ const (
 	SortUpdatedAt SortField = "updated_at"
 	SortExpiresAt SortField = "expires_at" // keys that never expire come last, ascending
 	SortName      SortField = "name"       // by Unicode code point of the lower-cased name
+	// SortLastUsedAt puts keys that were never used first, ascending.
+	SortLastUsedAt SortField = "last_used_at"
 )
 
 // Position is a place in an ordered list: the sort value of the last row seen
@@ -238,10 +245,14 @@ type Position struct {
 // NoExpiry is the sort value of a key that never expires.
 const NoExpiry = int64(1) << 60
 
-// PositionOf returns where the definition stands in a list ordered by f.
-func PositionOf(d Definition, f SortField) Position {
+// PositionOf returns where the record stands in a list ordered by f.
+func PositionOf(d Record, f SortField) Position {
 	p := Position{ID: d.ID}
 	switch f {
+	case SortLastUsedAt:
+		if !d.LastUsedAt.IsZero() {
+			p.Number = d.LastUsedAt.Unix()
+		}
 	case SortName:
 		p.Text = SortKey(d.Name)
 	case SortUpdatedAt:

@@ -15,6 +15,7 @@ func (s *Service) Run(ctx context.Context) {
 	crew := newCrew()
 	defer crew.all.Wait()
 	crew.all.Go(func() { s.keepPruned(ctx) })
+	crew.all.Go(func() { s.keepFlushed(ctx) })
 	heldUp := func(err error) {
 		if err != nil && ctx.Err() == nil {
 			s.log.WarnContext(ctx, "background work is held up", "error", err)
@@ -50,20 +51,22 @@ func (s *Service) keepPruned(ctx context.Context) {
 }
 
 // Prune erases what is kept for repeating answers once its day is over,
-// finished changes after a week, and operations that ended 30 days ago.
+// finished changes after a week, and operations that ended 30 days ago. Old
+// counts of tokens by hour become counts by day, and those of old days go.
 func (s *Service) Prune(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	return errors.Join(s.ledger.Prune(ctx, s.now().Add(-replaysKept), s.now().Add(-changesKept)),
-		s.ledger.PruneOperations(ctx, s.now().Add(-operationsKept)))
+		s.ledger.PruneOperations(ctx, s.now().Add(-operationsKept)), s.pruneUsage(ctx))
 }
 
 // Turn does all background work that is waiting now, and returns when it is
 // done.
 func (s *Service) Turn(ctx context.Context) error {
+	flushed := s.flush(ctx)
 	tasks, err := s.waiting(ctx)
 	if err != nil {
-		return err
+		return errors.Join(flushed, err)
 	}
 	var mu sync.Mutex
 	var errs []error
@@ -76,7 +79,7 @@ func (s *Service) Turn(ctx context.Context) error {
 		}
 	})
 	crew.all.Wait()
-	return errors.Join(errs...)
+	return errors.Join(append(errs, flushed)...)
 }
 
 // waiting lists the background work there is. While Hydra is not ready there is

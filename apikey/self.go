@@ -60,6 +60,8 @@ type Self struct {
 	// PreviousEndsAt, as EndsAt, is of a rotation in progress.
 	PreviousEndsAt *time.Time `json:"previous_ends_at" doc:"the end of the credential before this one; null: none is left"`
 	LastUsedAt     *time.Time `json:"last_used_at" doc:"null: not known to have been used"`
+	// LastDenial is what Hydra does not tell: why a token was refused.
+	LastDenial *LastDenial `json:"last_denial" doc:"the last time it was refused a token, and why; null: not known to have been"`
 }
 
 // self shows the record to its holder at now.
@@ -67,7 +69,7 @@ func (r Record) self(now time.Time) Self {
 	k := r.Key(now)
 	return Self{ID: k.ID, RootID: k.RootID, Environment: k.Environment, AuthMethod: k.AuthMethod, Status: k.Status, Flags: k.Flags,
 		Scopes: k.Scopes, Audiences: k.Audiences, Token: k.Token, CreatedAt: k.CreatedAt, ExpiresAt: k.ExpiresAt,
-		DisabledAt: k.DisabledAt, DisabledUntil: k.DisabledUntil, EndsAt: k.EndsAt, ReplacedBy: k.ReplacedBy, PreviousEndsAt: k.PreviousEndsAt, LastUsedAt: k.LastUsedAt}
+		DisabledAt: k.DisabledAt, DisabledUntil: k.DisabledUntil, EndsAt: k.EndsAt, ReplacedBy: k.ReplacedBy, PreviousEndsAt: k.PreviousEndsAt, LastUsedAt: k.LastUsedAt, LastDenial: r.LastDenial}
 }
 
 var _ Holder = (*Service)(nil)

@@ -28,6 +28,10 @@ type Config struct {
 	// Lease is how long a begun change is left to the process that began it.
 	// It must be longer than ChangeTimeout. Zero: 60 s.
 	Lease time.Duration
+	// HoursKept is how long tokens are counted by hour, and DaysKept how long by
+	// day, counted from the end of a day. Zero: 14 and 400 days. At least one day,
+	// at most [MaxHoursKept] and [MaxDaysKept], the days not below the hours.
+	HoursKept, DaysKept time.Duration
 	// Now is the clock. Nil: time.Now.
 	Now func() time.Time
 	// Log gets one line per change and per failure that somebody must look at.
@@ -65,6 +69,8 @@ type Service struct {
 	left    leftovers
 	later   deferrals
 	walks   walks
+	book    book
+	flusher flusher
 }
 
 var _ API = (*Service)(nil)
@@ -83,11 +89,16 @@ func New(cfg Config) (*Service, error) {
 	if cfg.Lease <= cfg.ChangeTimeout {
 		return nil, errors.New("apikey: the lease must be longer than the change timeout")
 	}
+	cfg.HoursKept, cfg.DaysKept = cmp.Or(cfg.HoursKept, hoursKept), cmp.Or(cfg.DaysKept, daysKept)
+	if day := 24 * time.Hour; cfg.HoursKept < day || cfg.HoursKept > MaxHoursKept || cfg.DaysKept < cfg.HoursKept || cfg.DaysKept > MaxDaysKept {
+		return nil, errors.New("apikey: counts of tokens are kept by hour for 1 to 31 days and by day for 1 to 1100 days, not shorter")
+	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
 	log := cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
-	return &Service{ledger: cfg.Ledger, clients: cfg.Clients, tokens: cfg.Tokens, derive: d, cfg: cfg, log: log}, nil
+	return &Service{ledger: cfg.Ledger, clients: cfg.Clients, tokens: cfg.Tokens, derive: d, cfg: cfg, log: log,
+		book: newBook(bookRoom), flusher: newFlusher()}, nil
 }
 
 // now is the clock in the ledger's resolution.

@@ -114,7 +114,7 @@ func accepted(r Record, ch Change) outcome {
 func (s *Service) finish(ctx context.Context, c carriage, up Upkeep, at time.Time) (outcome, error) {
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
 	defer cancel()
-	out := outcome{record: Record{Definition: c.change.Target, Upkeep: up, Predecessor: c.before.Predecessor}}
+	out := outcome{record: Record{Definition: c.change.Target, Upkeep: up, Predecessor: c.before.Predecessor, LastUsedAt: c.before.LastUsedAt, LastDenial: c.before.LastDenial}}
 	f := Finish{Op: c.change.Op, Attempt: c.change.Attempt, Target: c.change.Target, Upkeep: up, Delete: c.change.Action == ActionDelete}
 	if c.change.Action != ActionConverge {
 		f.Event = eventOf(c.change, c.before, at)

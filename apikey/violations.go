@@ -135,7 +135,7 @@ func (s *Service) lookAt(ctx context.Context, q Query, want func(Record) bool) (
 			return nil, err
 		}
 		for i, r := range records {
-			at := PositionOf(r.Definition, q.Sort)
+			at := PositionOf(r, q.Sort)
 			q.After = &at
 			if !want(r) && (i < len(records)-1 || len(records) == q.Limit) {
 				return q.After, nil

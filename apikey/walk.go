@@ -139,7 +139,7 @@ func (s *Service) nextKeys(ctx context.Context, o *OperationRecord) (page []Reco
 		return nil, nil, last, err
 	}
 	if n := len(page); n == limits.PageSize {
-		p := PositionOf(page[n-1].Definition, SortCreatedAt)
+		p := PositionOf(page[n-1], SortCreatedAt)
 		last = OperationCursor{at.Kind, &p}
 	} else if i := slices.Index(kinds, at.Kind) + 1; i < len(kinds) {
 		last.Kind = kinds[i]

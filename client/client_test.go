@@ -113,7 +113,8 @@ func TestRoundTrip(t *testing.T) {
 	create := apikey.CreateParams{Name: "n", Description: "d", Owner: "o", Environment: apikey.Test, Labels: map[string]string{"a": "b"},
 		AuthMethod: apikey.PrivateKeyJWT, Scopes: []string{"s"}, Audiences: []string{"u"}, Token: &apikey.TokenParams{Format: apikey.JWT, Lifetime: new(apikey.Duration(time.Hour))},
 		PublicKeys: []apikey.PublicKeyInput{{JWK: apikey.JWK{"kty": "EC"}, ExpiresAt: &then}}, ExpiresAt: apikey.SetTo(then), Kind: apikey.KindManagement, Owners: []string{"o"}, IdempotencyKey: idem}
-	list := apikey.ListParams{Q: "a b&c", Owner: "o", Kind: "api", Status: "active", Environment: "live", AuthMethod: "private_key_jwt", Scope: "s:t", Label: "k:v", ExpiresBefore: &then, RootID: "r", Sort: "-name", Limit: 3, Cursor: "c", Count: true}
+	list := apikey.ListParams{Q: "a b&c", Owner: "o", Kind: "api", Status: "active", Environment: "live", AuthMethod: "private_key_jwt", Scope: "s:t", Label: "k:v", ExpiresBefore: &then, RootID: "r", Sort: "-name", Limit: 3, Cursor: "c", Count: true,
+		LastUsedBefore: new(then.Add(time.Millisecond)), UnusedScopes: 90}
 	update := apikey.UpdateParams{Name: new("n"), Description: new(""), Owner: new("o"), Labels: map[string]*string{"a": nil, "b": new("c")}, AuthMethod: new(apikey.ClientSecretPost),
 		Scopes: &[]string{"s"}, Audiences: &[]string{}, Token: &apikey.TokenParams{Format: apikey.JWT}, ExpiresAt: apikey.SetTo(then), DryRun: true, IfMatch: 7}
 	add := apikey.PublicKeyParams{PublicKeyInput: apikey.PublicKeyInput{JWK: apikey.JWK{"kty": "RSA"}, ExpiresAt: &then}, IdempotencyKey: idem}
@@ -124,6 +125,7 @@ func TestRoundTrip(t *testing.T) {
 	disableOwner, enableOwner := apikey.DisableOwnerParams{Until: &then, DryRun: true, IdempotencyKey: idem}, apikey.EnableOwnerParams{All: true, DryRun: true, IdempotencyKey: idem}
 	revokeOwner := apikey.RevokeOwnerParams{Reason: apikey.Superseded, Description: "d", DryRun: true, IdempotencyKey: idem}
 	ownerTokens := apikey.OwnerActionParams{DryRun: true, IdempotencyKey: idem}
+	counted := apikey.UsageParams{By: apikey.ByHour, From: new(then.Add(time.Nanosecond)), To: new(then.Add(time.Hour))}
 	tests := []struct {
 		asked []any
 		call  func() (any, error)
@@ -159,6 +161,8 @@ func TestRoundTrip(t *testing.T) {
 			return c.KeyEvents(ctx, keyID, apikey.PageParams{Limit: 2, Cursor: "9"})
 		}, apikey.Page[apikey.Event]{Data: []apikey.Event{event}, NextCursor: "3"}},
 		{[]any{"events", apikey.FeedParams{After: 5, Limit: 2}}, func() (any, error) { return c.Events(ctx, apikey.FeedParams{After: 5, Limit: 2}) }, apikey.Page[apikey.Event]{Data: []apikey.Event{event}, NextCursor: "8"}},
+		{[]any{"usage", keyID, counted}, func() (any, error) { return c.Usage(ctx, keyID, counted) }, usage},
+		{[]any{"usage", keyID, apikey.UsageParams{}}, func() (any, error) { return c.Usage(ctx, keyID, apikey.UsageParams{}) }, usage},
 		{[]any{"capabilities"}, func() (any, error) { return c.Capabilities(ctx) }, capabilities},
 		{[]any{"create", ends}, func() (any, error) { return c.Create(ctx, ends) }, apikey.Issued{Key: s.key, Secret: apikey.NewSecret(secret)}},
 		{[]any{"policies", "acme & co"}, func() (any, error) { return c.Policies(ctx, "acme & co") }, policies},

@@ -83,6 +83,10 @@ func (c *Client) List(ctx context.Context, p apikey.ListParams) (apikey.Page[api
 	if p.ExpiresBefore != nil {
 		q.text("expires_before", until(*p.ExpiresBefore))
 	}
+	if p.LastUsedBefore != nil {
+		q.text("last_used_before", exactly(*p.LastUsedBefore))
+	}
+	q.number("unused_scopes", int64(p.UnusedScopes))
 	if p.Count {
 		q.text("count", "true")
 	}

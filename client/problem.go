@@ -97,3 +97,6 @@ func lasted(ctx context.Context) string {
 
 // until is a time for a query.
 func until(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+// exactly is a time for a query that counts parts of a second.
+func exactly(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }

@@ -29,7 +29,7 @@ func (s *stub) Update(_ context.Context, id string, p apikey.UpdateParams) (apik
 }
 func (s *stub) impact() apikey.Impact {
 	return apikey.Impact{AccessEndsAt: &apikey.AccessEnds{Introspected: &then}, DryRun: true,
-		Others: []apikey.Other{{ID: "o", Name: "n", Status: apikey.StatusActive, EndsAt: &then}}}
+		Others: []apikey.Other{{ID: "o", Name: "n", Status: apikey.StatusActive, EndsAt: &then, LastUsedAt: &then}}}
 }
 func (s *stub) updated() apikey.Updated {
 	impact := s.impact()
@@ -99,6 +99,10 @@ func (s *stub) Operation(_ context.Context, id string) (apikey.Operation, error)
 	return s.operation(), s.ask("operation", id)
 }
 
+func (s *stub) Usage(_ context.Context, id string, p apikey.UsageParams) (apikey.Usage, error) {
+	return usage, s.ask("usage", id, p)
+}
+
 func (s *stub) Policies(_ context.Context, owner string) (apikey.EffectivePolicies, error) {
 	return policies, s.ask("policies", owner)
 }
@@ -113,6 +117,10 @@ var (
 		Scopes: []string{"s"}, Audiences: []string{}, MaxGracePeriod: new(apikey.Duration(0)), Token: apikey.TokenPolicy{MaxLifetime: new(apikey.Duration(time.Minute)), Formats: []apikey.TokenFormat{"jwt"}}, MaxKeys: new(0)}
 	violations = apikey.KeyViolations{KeyID: keyID, Name: "n", Owner: "o", Environment: "live", Status: "active",
 		Violations: []apikey.FieldError{{Pointer: "#/scopes/0", Code: "policy", Rule: "scopes", Limit: "a, b", Detail: "d", Fix: "f"}}}
+
+	counts = apikey.TokenCounts{Issued: 5, Denied: 3, DeniedBy: map[apikey.Denial]int64{apikey.DeniedExpired: 2, apikey.DeniedDisabled: 1}}
+	usage  = apikey.Usage{By: apikey.ByHour, From: then, To: then.Add(time.Hour), Data: []apikey.PeriodCounts{{From: then, TokenCounts: counts}}, Totals: counts,
+		LastUsedAt: &then, LastDenial: &apikey.LastDenial{Reason: apikey.DeniedExpired, At: then}, Scopes: []apikey.ScopeUsage{{Scope: "a", LastAskedAt: &then}, {Scope: "b"}}}
 
 	event = apikey.Event{ID: 8, At: then, Action: apikey.ActionUpdate, KeyID: keyID, RootID: keyID, Owner: "acme", Kind: apikey.KindAPI, Revision: 2,
 		ChangeID: "c", Principal: "p", Address: "a", UserAgent: "u", RequestID: "r", Before: map[string]any{"name": "a"}, After: map[string]any{"name": "b"}}

@@ -15,6 +15,7 @@ type Config struct {
 	Secret          Secret   `json:"secret" required:"true" secret:"true" minLength:"32" maxLength:"1024" pattern:"^[!-+.-~-]*$" patternDescription:"visible ASCII characters without spaces and commas" doc:"Server secret: signs the event chain and derives what is shown once. At least 32 random characters, for example from \"openssl rand -base64 32\". Losing it ends replays and breaks the chain's proof."`
 	PreviousSecrets []Secret `json:"previous_secrets" secret:"true" maxItems:"8" minLength:"32" maxLength:"1024" pattern:"^[!-+.-~-]*$" patternDescription:"visible ASCII characters without spaces and commas" doc:"Server secrets used before, newest first: still accepted, never used for anything new."`
 	Keys            Keys     `json:"keys" doc:"How keys may be changed."`
+	Usage           Usage    `json:"usage" doc:"How long it is kept what keys were used for."`
 	Limits          Limits   `json:"limits" doc:"How often one process answers whom. Each limit is a bucket: _burst requests at once, _per_minute of them afterwards."`
 	Log             Log      `json:"log" doc:"What is logged, to standard error."`
 

@@ -193,6 +193,7 @@ func (l *loader) times(c *Config) {
 		{"server.request_timeout", "server.write_timeout", s.RequestTimeout < s.WriteTimeout, "expected less than"},
 		{"hydra.change_timeout", "hydra.timeout", h.ChangeTimeout > h.Timeout, "expected more than"},
 		{"server.request_timeout", "hydra.change_timeout", s.RequestTimeout > h.ChangeTimeout, "expected more than"},
+		{"usage.days_kept", "usage.hours_kept", c.Usage.DaysKept >= c.Usage.HoursKept, "expected not less than"},
 		{"ledger.lease", "hydra.change_timeout", c.Ledger.Lease > h.ChangeTimeout+leaseMargin, "expected more than " + leaseMargin.String() + " above"},
 	} {
 		if l.fine(r.path, r.other) && !r.ok {

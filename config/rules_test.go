@@ -64,6 +64,8 @@ func TestValues(t *testing.T) {
 		"SERVER_TLS_CERT_FILE":       {"": "", "/nowhere/x.pem": ""},
 		"SERVER_WRITE_TIMEOUT":       {"25001ms": "", "25s": ""},
 		"HYDRA_CHANGE_TIMEOUT":       {"5001ms": "", "5s": "expected more than hydra.timeout (default 5s)"},
+		"USAGE_HOURS_KEPT":           {"1d": "", "31d": "", "36h": "", "23h": "expected a duration from 1d to 31d", "32d": "expected a duration from 1d to 31d", "-1d": "expected a duration such as"},
+		"USAGE_DAYS_KEPT":            {"14d": "", "1100d": "", "13d": "expected not less than usage.hours_kept (default 14d)", "0s": "expected a duration from 1d to 1100d", "1101d": "expected a duration from 1d to 1100d"},
 		"LOG_LEVEL":                  {"debug": "", "trace": "expected value to be one of"},
 		"SERVER_READ_HEADER_TIMEOUT": {"10s": "", "99ms": "expected a duration from 100ms"},
 	} {

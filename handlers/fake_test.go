@@ -170,6 +170,12 @@ func (f *fake) Policies(ctx context.Context, owner string) (apikey.EffectivePoli
 	return apikey.EffectivePolicies{Owner: owner, Live: apikey.Policies{}.For(owner, apikey.Live)}, f.did(ctx, "policies "+owner, nil)
 }
 
+func (f *fake) Usage(ctx context.Context, id string, p apikey.UsageParams) (apikey.Usage, error) {
+	counts := apikey.TokenCounts{Issued: 2, Denied: 1, DeniedBy: map[apikey.Denial]int64{apikey.DeniedExpired: 1}}
+	return apikey.Usage{By: apikey.ByDay, From: then, To: then, Data: []apikey.PeriodCounts{{From: then, TokenCounts: counts}}, Totals: counts, LastUsedAt: &then,
+		LastDenial: &apikey.LastDenial{Reason: apikey.DeniedExpired, At: then}, Scopes: []apikey.ScopeUsage{{Scope: "orders:read"}}}, f.did(ctx, "usage "+id, p)
+}
+
 func (f *fake) PolicyViolations(ctx context.Context, p apikey.PolicyViolationsParams) (apikey.Page[apikey.KeyViolations], error) {
 	wrong := apikey.FieldError{Pointer: "#/expires_at", Code: "policy", Rule: "max_lifetime", Limit: "90d"}
 	return apikey.Page[apikey.KeyViolations]{Data: []apikey.KeyViolations{{KeyID: keyID, Violations: []apikey.FieldError{wrong}}}, NextCursor: "next"}, f.did(ctx, "policy violations", p)

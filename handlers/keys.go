@@ -51,10 +51,13 @@ type listInput struct {
 	Label         string    `query:"label" doc:"name:value" example:"team:payments"`
 	ExpiresBefore time.Time `query:"expires_before"`
 	RootID        string    `query:"root_id" doc:"the keys of one rotation chain"`
-	Sort          string    `query:"sort" doc:"created_at, updated_at, expires_at or name; with - before it downwards. Default -created_at"`
+	Sort          string    `query:"sort" doc:"created_at, updated_at, expires_at, name or last_used_at; with - before it downwards. Default -created_at"`
 	Limit         int       `query:"limit" minimum:"1" maximum:"200" doc:"default 50"`
 	Cursor        string    `query:"cursor" doc:"next_cursor of the page before; goes with the same filters, order and caller"`
 	Count         bool      `query:"count" doc:"also count all matches"`
+
+	LastUsedBefore time.Time `query:"last_used_before" doc:"keys made before this moment that were not used since, or never"`
+	UnusedScopes   int       `query:"unused_scopes" minimum:"1" maximum:"3650" doc:"keys older than so many days with a scope that was not asked for within them"`
 }
 
 func (s *server) list(ctx context.Context, in *listInput) (*pageOutput[apikey.Key], error) {
@@ -62,7 +65,10 @@ func (s *server) list(ctx context.Context, in *listInput) (*pageOutput[apikey.Ke
 		Q: in.Q, Owner: in.Owner, Kind: apikey.Kind(in.Kind), Status: apikey.Status(in.Status),
 		Environment: apikey.Environment(in.Environment), AuthMethod: apikey.AuthMethod(in.AuthMethod),
 		Scope: in.Scope, Label: in.Label, RootID: in.RootID, Sort: in.Sort,
-		Limit: in.Limit, Cursor: in.Cursor, Count: in.Count,
+		Limit: in.Limit, Cursor: in.Cursor, Count: in.Count, UnusedScopes: in.UnusedScopes,
+	}
+	if !in.LastUsedBefore.IsZero() {
+		p.LastUsedBefore = &in.LastUsedBefore
 	}
 	if !in.ExpiresBefore.IsZero() {
 		p.ExpiresBefore = &in.ExpiresBefore

@@ -42,6 +42,7 @@ func (s *server) routes(e *gin.Engine) error {
 	add(s, api, route{at: "GET /v1/operations/{id}", id: "get-operation", summary: "How far an operation has come", right: read}, s.operation)
 
 	add(s, api, route{at: "GET /v1/keys/{id}/events", id: "list-key-events", summary: "What happened to a key, newest first", right: audit, errors: []int{422}}, s.keyEvents)
+	add(s, api, route{at: "GET /v1/keys/{id}/usage", id: "get-key-usage", summary: "Count the tokens that a key asked for, by hour or day", right: read, errors: []int{422}}, s.usage)
 	add(s, api, route{at: "GET /v1/events", id: "list-events", summary: "Everything that happened, oldest first, as a feed", right: audit, errors: []int{422}}, s.events)
 	add(s, api, route{at: "GET /v1/capabilities", id: "get-capabilities", summary: "What this installation can do", right: read}, s.capabilities)
 	add(s, api, route{at: "GET /v1/policies", id: "get-policies", summary: "The rules for keys, and the catalogue of scopes", right: read, errors: []int{422}}, s.policies)

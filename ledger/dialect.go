@@ -32,6 +32,9 @@ type dialect struct {
 	// millis is the database's own clock, in milliseconds since 1970. Leases go
 	// by it, because the clocks of several processes differ.
 	millis string
+	// rowLock ends a SELECT whose rows no other transaction may write. SQLite has
+	// one writer anyway.
+	rowLock string
 	// single: only this process writes, so what it left behind is free to take.
 	single bool
 }
@@ -40,7 +43,7 @@ var (
 	sqliteDialect = dialect{goose: goose.DialectSQLite3, bun: func() schema.Dialect { return sqlitedialect.New() },
 		millis: "CAST(unixepoch('subsec') * 1000 AS INTEGER)", single: true}
 	postgresDialect = dialect{goose: goose.DialectPostgres, bun: func() schema.Dialect { return pgdialect.New() },
-		millis: "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)"}
+		millis: "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)", rowLock: " FOR NO KEY UPDATE"}
 )
 
 // sqliteReaders is how many reads run at the same time, beside the one writer.

@@ -32,7 +32,7 @@ const (
 var fixed = []string{insertReplay, takeReplay, answerReplay, forgetReplay, sameInLine, insertChange, queueChange, forgetChange, targetChange, settleChange,
 	promoteChange, changeState, selectRecord, selectPending, finishChange, abandonChange, releaseChange, takeChange,
 	claimSecret, unclaimedSecret, upsertKey, deleteTerms, deleteKey, freePublicKeys, freePublicKey, unbornPublicKeys, nextEvent, insertEvent, moveHead,
-	lockQuota, usedQuota, takeQuota, holdOperation, takeOperation, saveOperation}
+	lockQuota, usedQuota, takeQuota, holdOperation, takeOperation, saveOperation, enterBatch, forgetScopes, askScopes, deleteHours, deleteDays, deleteScopes}
 
 // Finish implements [apikey.Ledger].
 func (d *DB) Finish(ctx context.Context, f apikey.Finish) error {
@@ -111,16 +111,26 @@ func (t tx) store(ctx context.Context, d apikey.Definition, up apikey.Upkeep, be
 			return err
 		}
 	}
-	if len(terms) == 0 {
+	if len(terms) > 0 {
+		if _, err := t.NewInsert().Model(&terms).Exec(ctx); err != nil {
+			return err
+		}
+	}
+	if before == "" { // new: nothing was asked for
 		return nil
 	}
-	_, err = t.NewInsert().Model(&terms).Exec(ctx)
-	return err
+	for _, text := range []string{forgetScopes, askScopes} {
+		if _, err := t.exec(ctx, text, d.ID); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// remove deletes the record; its events stay, its public keys are free again.
+// remove deletes the record and what was counted; its events stay, its public
+// keys are free again. The key's row comes before the counts: who counts holds it.
 func (t tx) remove(ctx context.Context, id string) error {
-	for _, text := range []string{deleteTerms, deleteKey, freePublicKeys} {
+	for _, text := range []string{deleteTerms, deleteKey, freePublicKeys, deleteHours, deleteDays, deleteScopes} {
 		if _, err := t.exec(ctx, text, id); err != nil {
 			return err
 		}
@@ -208,7 +218,7 @@ func (d *DB) Take(ctx context.Context, op string, attempt int, lease time.Durati
 
 // Import writes records as they are, all or none, without changes and events:
 // for moving a ledger to another database, and for filling one to measure it.
-// Pending changes are left out.
+// Pending changes and counts of tokens are left out.
 func (d *DB) Import(ctx context.Context, records []apikey.Record) error {
 	const atOnce = 200 // rows a statement, so that it stays below every limit
 	return d.transact(ctx, "import", func(t tx) error {
@@ -236,6 +246,10 @@ func (t tx) importSome(ctx context.Context, records []apikey.Record) error {
 		}
 		if err := t.claimPublicKeys(ctx, nil, r.Definition); err != nil {
 			return err
+		}
+		row.LastUsedAt = sinceZero(r.LastUsedAt)
+		if r.LastDenial != nil {
+			row.LastDeniedAt, row.LastDenial = r.LastDenial.At.Unix(), string(r.LastDenial.Reason)
 		}
 		keys, terms = append(keys, row), append(terms, own...)
 	}

@@ -124,6 +124,8 @@ func orderOf(q apikey.Query) string {
 		return "k.expires_at"
 	case apikey.SortName:
 		return "k.name_key"
+	case apikey.SortLastUsedAt:
+		return "k.last_used_at"
 	}
 	return "k.created_at"
 }

@@ -17,10 +17,9 @@ import (
 )
 
 // seeded fills db with more keys than a list gathers, of every kind and status.
-func seeded(t *testing.T, db *ledger.DB) []apikey.Definition {
+func seeded(t *testing.T, db *ledger.DB) []apikey.Record {
 	t.Helper()
-	var records []apikey.Record
-	var all []apikey.Definition
+	var all []apikey.Record
 	for i := range 5000 {
 		r := ledgertest.Key(i)
 		if i%7 == 0 { // many at the same second, so that ids must break ties
@@ -38,18 +37,19 @@ func seeded(t *testing.T, db *ledger.DB) []apikey.Definition {
 		case i%50 == 11:
 			r.Name, r.ExpiresAt = "Ärger Über_"+r.Name, &now
 		}
-		records, all = append(records, r), append(all, r.Definition)
+		all = append(all, r)
 	}
-	if err := db.Import(t.Context(), records); err != nil {
+	if err := db.Import(t.Context(), all); err != nil {
 		t.Fatal(err)
 	}
+	use(t, db, all)
 	return all
 }
 
 var now = ledgertest.Epoch.Add(365 * 24 * time.Hour)
 
 // selects says whether a query selects a key found by terms, in the plainest way.
-func selects(q apikey.Query, d apikey.Definition, terms []string) bool {
+func selects(q apikey.Query, d apikey.Record, terms []string) bool {
 	for _, w := range q.Words {
 		if !slices.ContainsFunc(terms, func(t string) bool { return strings.HasPrefix(t, w) }) {
 			return false
@@ -60,18 +60,23 @@ func selects(q apikey.Query, d apikey.Definition, terms []string) bool {
 		(q.Status == "" || q.Status == d.StatusAt(q.Now)) && (q.Environment == "" || q.Environment == d.Environment) &&
 		(q.AuthMethod == "" || q.AuthMethod == d.AuthMethod) && (q.Scope == "" || slices.Contains(d.Scopes, q.Scope)) &&
 		(q.LabelKey == "" || labelled && label == q.LabelValue) && (q.RootID == "" || q.RootID == d.RootID) && strings.HasPrefix(d.ID, q.IDPrefix) &&
-		(q.ExpiresBefore.IsZero() || d.ExpiresAt != nil && d.ExpiresAt.Before(q.ExpiresBefore))
+		(q.ExpiresBefore.IsZero() || d.ExpiresAt != nil && d.ExpiresAt.Before(q.ExpiresBefore)) &&
+		(q.UnusedSince.IsZero() || d.LastUsedAt.Before(q.UnusedSince) && d.CreatedAt.Before(q.UnusedSince)) &&
+		(q.ScopeUnusedSince.IsZero() || d.CreatedAt.Before(q.ScopeUnusedSince) && slices.ContainsFunc(d.Scopes, func(s string) bool {
+			at, asked := askedIn(d, s)
+			return !asked || at.Before(q.ScopeUnusedSince)
+		}))
 }
 
 // listed is the whole list that a query should give.
-func listed(q apikey.Query, all []apikey.Definition, terms [][]string) (ids []string) {
-	var found []apikey.Definition
+func listed(q apikey.Query, all []apikey.Record, terms [][]string) (ids []string) {
+	var found []apikey.Record
 	for i, d := range all {
 		if selects(q, d, terms[i]) {
 			found = append(found, d)
 		}
 	}
-	slices.SortFunc(found, func(a, b apikey.Definition) int {
+	slices.SortFunc(found, func(a, b apikey.Record) int {
 		p, o := apikey.PositionOf(a, q.Sort), apikey.PositionOf(b, q.Sort)
 		c := cmp.Or(cmp.Compare(p.Number, o.Number), strings.Compare(p.Text, o.Text), strings.Compare(p.ID, o.ID))
 		if q.Descending {
@@ -105,7 +110,7 @@ func pages(t *testing.T, db *ledger.DB, q apikey.Query) (ids []string, count int
 		if len(records) < q.Limit {
 			return ids, count
 		}
-		after := apikey.PositionOf(records[len(records)-1].Definition, q.Sort)
+		after := apikey.PositionOf(records[len(records)-1], q.Sort)
 		q.After = &after
 	}
 }
@@ -117,7 +122,7 @@ func TestKeys(t *testing.T) {
 		all := seeded(t, db)
 		var terms [][]string
 		for _, d := range all {
-			terms = append(terms, apikey.SearchTerms(d))
+			terms = append(terms, apikey.SearchTerms(d.Definition))
 		}
 		queries := []apikey.Query{{}, {Kind: ""}, {Owner: "acme"}, {Owners: []string{"owner-1", "owner-2", "no'body"}}, {Owners: []string{"acme", "owner-2"}},
 			{Owner: "acme", Owners: []string{"owner-1"}}, {Words: []string{"billing"}}, {Words: []string{"bil", "17"}}, {Words: []string{"acme", "b", "wor"}},
@@ -128,7 +133,8 @@ func TestKeys(t *testing.T) {
 		for _, s := range []apikey.Status{apikey.StatusActive, apikey.StatusDisabled, apikey.StatusExpired, apikey.StatusRevoked} {
 			queries = append(queries, apikey.Query{Status: s}, apikey.Query{Status: s, Owner: "owner-3"}, apikey.Query{Status: s, Words: []string{"worker"}})
 		}
-		sorts := []apikey.SortField{apikey.SortCreatedAt, apikey.SortUpdatedAt, apikey.SortExpiresAt, apikey.SortName}
+		queries = append(queries, unusedQueries()...)
+		sorts := []apikey.SortField{apikey.SortCreatedAt, apikey.SortUpdatedAt, apikey.SortExpiresAt, apikey.SortName, apikey.SortLastUsedAt}
 		for i, q := range queries {
 			if i != 1 {
 				q.Kind = cmp.Or(q.Kind, apikey.KindAPI)

@@ -27,11 +27,15 @@ type recordRow struct {
 	Definition  string
 	// Of the key that this one replaces; nil without one.
 	PrevEndsAt, PrevExpiresAt, PrevRevokedAt *int64
+	// What no change writes; 0 is never.
+	LastUsedAt, LastDeniedAt int64
+	LastDenial               string
 }
 
 // recordColumns are those of recordRow.
 const recordColumns = `k.op, k.open, k.drifted, k.sweep_at, k.confirm_at, k.tokens_end_by, k.due_at, k.told_until, k.unclaimed, k.definition,
-	p.ends_at AS prev_ends_at, p.expires_at AS prev_expires_at, p.revoked_at AS prev_revoked_at`
+	p.ends_at AS prev_ends_at, p.expires_at AS prev_expires_at, p.revoked_at AS prev_revoked_at,
+	k.last_used_at, k.last_denied_at, k.last_denial`
 
 // joinPredecessor goes with recordColumns.
 const joinPredecessor = " LEFT JOIN keys p ON p.id = k.replaces"
@@ -41,6 +45,12 @@ func (r recordRow) record() (apikey.Record, error) {
 		ConfirmAt: moment(r.ConfirmAt), TokensEndBy: moment(r.TokensEndBy), DueAt: moment(r.DueAt), ToldUntil: moment(r.ToldUntil), Unclaimed: r.Unclaimed}}
 	if r.PrevRevokedAt != nil {
 		out.Predecessor = &apikey.Predecessor{EndsAt: moment(min(*r.PrevEndsAt, *r.PrevExpiresAt)), Revoked: *r.PrevRevokedAt < never}
+	}
+	if r.LastUsedAt != 0 {
+		out.LastUsedAt = moment(r.LastUsedAt)
+	}
+	if r.LastDenial != "" {
+		out.LastDenial = &apikey.LastDenial{Reason: apikey.Denial(r.LastDenial), At: moment(r.LastDeniedAt)}
 	}
 	if err := json.Unmarshal([]byte(r.Definition), &out.Definition); err != nil {
 		return out, undecodable("keys", r.Op, err)
@@ -80,6 +90,10 @@ type keyRow struct {
 	Unclaimed     string
 	Replaces      string
 	Definition    string
+	// Written by an import alone: a change holds what it read earlier.
+	LastUsedAt   int64
+	LastDeniedAt int64
+	LastDenial   string
 }
 
 // upsertKey writes a whole row; values gives its columns in this order.

@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/uptrace/bun"
 
@@ -75,8 +76,29 @@ func filterOf(q apikey.Query) filter {
 	if q.LabelKey != "" {
 		f.indexed("kind = 'l' AND term = ?", labelText(q.LabelKey, q.LabelValue))
 	}
+	f.unused(q, kind)
 	f.status(q.Status, kind, unix(q.Now))
 	return f
+}
+
+// unused selects by what was not used, or not asked for, since a moment.
+func (f *filter) unused(q apikey.Query, kind clause) {
+	for _, u := range []struct {
+		column string
+		since  time.Time
+	}{{"last_used_at", q.UnusedSince}, {"scope_asked_at", q.ScopeUnusedSince}} {
+		if u.since.IsZero() {
+			continue
+		}
+		at := u.since.Unix()
+		f.keys(kind, u.column+" < ?", at)
+		for _, column := range []string{"k." + u.column, "k.created_at"} {
+			if column != orderOf(q) { // as an expression, or the planners read all by this column and sort them
+				column += " + 0"
+			}
+			f.where = append(f.where, clause{text: column + " < ?", args: []any{at}})
+		}
+	}
 }
 
 // owners are the one asked for, or the caller's. It returns kind, narrowed to

@@ -82,7 +82,8 @@ func wire(ctx context.Context, cfg *config.Config, log *slog.Logger) (*app, erro
 		return nil, err
 	}
 	service, err := apikey.New(apikey.Config{Ledger: db, Clients: h, Tokens: h, ServerSecrets: secrets(cfg),
-		RequireIfMatch: cfg.Keys.RequireIfMatch, Policies: rules, ChangeTimeout: cfg.Hydra.ChangeTimeout.Std(), Lease: cfg.Ledger.Lease.Std(), Log: log})
+		RequireIfMatch: cfg.Keys.RequireIfMatch, Policies: rules, ChangeTimeout: cfg.Hydra.ChangeTimeout.Std(), Lease: cfg.Ledger.Lease.Std(),
+		HoursKept: cfg.Usage.HoursKept.Std(), DaysKept: cfg.Usage.DaysKept.Std(), Log: log})
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}

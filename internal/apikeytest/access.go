@@ -22,6 +22,10 @@ func testRights(t *testing.T, f Fixture) {
 		"can":   {apikey.KeysRead, func(a apikey.API, ctx context.Context) error { _, err := a.Capabilities(ctx); return err }},
 		"keys":  {apikey.KeysRead, func(a apikey.API, ctx context.Context) error { _, err := a.PublicKeys(ctx, id); return err }},
 		"rules": {apikey.KeysRead, func(a apikey.API, ctx context.Context) error { _, err := a.Policies(ctx, ""); return err }},
+		"usage": {apikey.KeysRead, func(a apikey.API, ctx context.Context) error {
+			_, err := a.Usage(ctx, id, apikey.UsageParams{})
+			return err
+		}},
 		"violations": {apikey.KeysRead, func(a apikey.API, ctx context.Context) error {
 			_, err := a.PolicyViolations(ctx, apikey.PolicyViolationsParams{})
 			return err
