@@ -158,8 +158,10 @@ func (d *DB) Ping(ctx context.Context) error {
 	return fault("ping", d.read.NewRaw("SELECT 1").Scan(ctx, &one))
 }
 
-// sql gives a statement its dialect's clock.
-func (d *DB) sql(text string) string { return strings.ReplaceAll(text, "{now}", d.dialect.millis) }
+// sql gives a statement its dialect's clock and lock.
+func (d *DB) sql(text string) string {
+	return strings.NewReplacer("{now}", d.dialect.millis, "{lock}", d.dialect.rowLock).Replace(text)
+}
 
 // tx is a transaction of the writer. On SQLite it is the only one there is.
 type tx struct {

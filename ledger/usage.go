@@ -118,7 +118,7 @@ func (t tx) lock(ctx context.Context, ids []string) (there map[string]bool, err 
 	}
 	there = map[string]bool{}
 	err = inParts(lockKeys, values, func(text string, args []any) error {
-		found, err := rowsOf[struct{ ID string }](ctx, t, strings.ReplaceAll(text, "{lock}", t.d.dialect.rowLock), args...)
+		found, err := rowsOf[struct{ ID string }](ctx, t, text, args...)
 		for _, k := range found {
 			there[k.ID] = true
 		}
