@@ -28,7 +28,7 @@ type flusher struct {
 	writer  string
 	number  int64 // of the last batch
 
-	missed int64     // issuances without room that nobody was told of yet
+	missed int64     // issuances without room of which nobody was told yet
 	failed time.Time // since when the ledger takes nothing; zero: it does
 	told   time.Time // when the log was last told
 }
@@ -139,7 +139,7 @@ func (s *Service) tellFlush(ctx context.Context, err error) {
 		return
 	}
 	if f.missed > 0 {
-		s.log.ErrorContext(ctx, "tokens were not counted: there is no room for more keys until the ledger takes what is there", "tokens", f.missed)
+		s.log.ErrorContext(ctx, "tokens, or scopes that were asked for, are not counted: there is no room until the ledger takes what is there", "tokens", f.missed)
 		f.missed, f.told = 0, now
 	}
 	if err != nil {

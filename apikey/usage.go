@@ -51,16 +51,16 @@ const (
 // [Denial]s.
 const outcomeIssued Denial = ""
 
-// book counts issuances in memory until they are written. What finds no room is
-// missed: not counted, but told. The zero value has no room.
+// book counts issuances in memory until they are written. What finds no room, a
+// token or one of its scopes, is left out and told. The zero value has no room.
 type book struct {
 	room int
 
 	mu     sync.Mutex
-	open   map[string]*keyTally // by id, since the last take
+	open   map[string]*keyTally // by id, since it was emptied
 	size   int                  // of open, in bytes, about
-	held   int                  // of what was taken and is not written yet
-	missed int64                // issuances that found no room, since the last take
+	held   int                  // of what was taken out and is not written yet
+	missed int64                // issuances of which something found no room, since it was emptied
 }
 
 // keyTally is what was noted of one key.
@@ -105,9 +105,12 @@ func (b *book) note(i issuance) {
 	}
 	t.add(at-at%3600, i.Denied, 1)
 	t.last(at, i.Denied)
-	b.ask(t, i.Requested, at)
+	fits := b.ask(t, i.Requested, at)
 	if !slices.Equal(i.Requested, i.Granted) {
-		b.ask(t, i.Granted, at)
+		fits = b.ask(t, i.Granted, at) && fits
+	}
+	if !fits {
+		b.missed++
 	}
 }
 
@@ -125,14 +128,19 @@ func (b *book) enter(id string) *keyTally {
 	return t
 }
 
-// ask notes the scopes that were asked for. What no key can have is left out.
-func (b *book) ask(t *keyTally, scopes []string, at int64) {
+// ask notes the scopes that were asked for, and whether there was room for all.
+// What no key can have is left out.
+func (b *book) ask(t *keyTally, scopes []string, at int64) bool {
 	for _, s := range scopes {
-		if t.known(s, at) || len(t.asked) >= limits.Scopes || len(s) > limits.ScopeLength || !scopeToken.MatchString(s) || !b.take(askedSize+len(s)) {
+		if t.known(s, at) || len(t.asked) >= limits.Scopes || len(s) > limits.ScopeLength || !scopeToken.MatchString(s) {
 			continue
+		}
+		if !b.take(askedSize + len(s)) {
+			return false
 		}
 		t.asked = append(t.asked, askedScope{strings.Clone(s), at})
 	}
+	return true
 }
 
 // take takes n bytes of the room, if they are left.
