@@ -21,6 +21,8 @@ type Fixture struct {
 	Clock *Clock
 	// TokenURL and AdminURL are Hydra's.
 	TokenURL, AdminURL string
+	// AddUsage adds to the counts of the ledger behind the API.
+	AddUsage func(context.Context, apikey.UsageBatch) error
 }
 
 // All is every right but admin.
@@ -50,6 +52,8 @@ func Run(t *testing.T, f Fixture) {
 		"idempotency": testIdempotency,
 		"list":        testList,
 		"events":      testEvents,
+		"usage":       testUsage,
+		"unused":      testUnused,
 		"operations":  testOperations,
 		"rights":      testRights,
 		"owners":      testOwners,

@@ -134,7 +134,7 @@ func Caller(rights []apikey.Right, owners ...string) apikey.Caller {
 
 // Fixture is the world's service as an API under test.
 func (w *World) Fixture() Fixture {
-	return Fixture{Clock: w.Clock, TokenURL: w.Hydra.TokenURL(), AdminURL: w.Hydra.AdminURL(),
+	return Fixture{Clock: w.Clock, TokenURL: w.Hydra.TokenURL(), AdminURL: w.Hydra.AdminURL(), AddUsage: w.Ledger.AddUsage,
 		As: func(t *testing.T, rights []apikey.Right, owners ...string) (apikey.API, context.Context) {
 			return w.Service, apikey.WithCaller(t.Context(), Caller(rights, owners...))
 		}}
