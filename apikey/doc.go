@@ -23,6 +23,9 @@
 // its end. What happens by the clock (expiry, a pause's end, a public key's
 // end, the second token sweep) is one mechanism, converge (converge.go).
 //
+// What keys are used for is counted in memory (usage.go) and written every
+// second (flush.go); it is no change and leaves no event.
+//
 // What is done to every key of an owner is an operation (owners.go): a row with
 // a cursor that background work carries on (walk.go), one ordinary change for
 // each key (deal.go).

@@ -108,7 +108,11 @@ func (s *Service) query(p ListParams, c Caller) (Query, error) {
 	if q.Kind == KindManagement && !c.May(Admin) {
 		return q, fail(ErrForbidden, "to see management keys needs the right "+string(Admin))
 	}
-	sort, down := strings.CutPrefix(cmp.Or(p.Sort, "-"+string(SortCreatedAt)), "-")
+	order := "-" + string(SortCreatedAt)
+	if p.LastUsedBefore != nil || p.UnusedScopes != 0 { // which old keys have, so that newest first would look at all others
+		order = string(SortLastUsedAt)
+	}
+	sort, down := strings.CutPrefix(cmp.Or(p.Sort, order), "-")
 	q.Sort, q.Descending = SortField(sort), down
 	oneOf(v, "?sort", q.Sort, SortCreatedAt, SortUpdatedAt, SortExpiresAt, SortName, SortLastUsedAt)
 	if p.Label != "" {

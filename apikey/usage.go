@@ -24,7 +24,7 @@ const (
 // issued.
 type issuance struct {
 	ID        string
-	At        time.Time
+	At        time.Time // zero: now
 	Denied    Denial
 	Requested []string // scopes
 	Granted   []string
@@ -33,7 +33,12 @@ type issuance struct {
 // noteIssuance counts a request for a token. It works on memory alone and waits
 // for nobody but others that note: [Service.Run] writes the counts down within
 // a second. It keeps nothing of i but its values.
-func (s *Service) noteIssuance(i issuance) { s.book.note(i) }
+func (s *Service) noteIssuance(i issuance) {
+	if i.At.IsZero() {
+		i.At = s.cfg.Now()
+	}
+	s.book.note(i)
+}
 
 // What an entry of the book takes, about, beside its texts. It is a little more
 // than was measured.

@@ -51,7 +51,7 @@ type listInput struct {
 	Label         string    `query:"label" doc:"name:value" example:"team:payments"`
 	ExpiresBefore time.Time `query:"expires_before"`
 	RootID        string    `query:"root_id" doc:"the keys of one rotation chain"`
-	Sort          string    `query:"sort" doc:"created_at, updated_at, expires_at, name or last_used_at; with - before it downwards. Default -created_at"`
+	Sort          string    `query:"sort" doc:"created_at, updated_at, expires_at, name or last_used_at; with - before it downwards. Default -created_at, or last_used_at with last_used_before or unused_scopes"`
 	Limit         int       `query:"limit" minimum:"1" maximum:"200" doc:"default 50"`
 	Cursor        string    `query:"cursor" doc:"next_cursor of the page before; goes with the same filters, order and caller"`
 	Count         bool      `query:"count" doc:"also count all matches"`

@@ -11,7 +11,9 @@
 // over those in state begun is a key's lock, the same on both databases.
 // public_keys are the thumbprints in use, replays what an Idempotency-Key gets
 // again, events the audit, chain its head. quotas has a row to lock for every
-// owner and environment whose number of keys is bounded.
+// owner and environment whose number of keys is bounded. usage_hours, usage_days
+// and usage_scopes count what keys are used for, usage_writers tells which batches
+// of which process are in it.
 //
 // # Statements
 //
@@ -22,7 +24,8 @@
 //
 // Statements of one transaction lock in one order (replays, changes,
 // quotas, public_keys; in T2 keys, then last the chain), so transactions wait for each
-// other but never in a circle.
+// other but never in a circle. What counts for keys holds their rows first, in
+// order of their ids, and then nothing that others wait for.
 //
 // # Erasure
 //

@@ -54,7 +54,7 @@ func BenchmarkAddUsage(b *testing.B) {
 }
 
 // BenchmarkUnusedKeys measures pages of 50 keys out of 100,000 by what is not
-// used: half of all keys were used in the last hours, 5,000 never.
+// used: the oldest 5,000 never were, the others within the last 70 days.
 func BenchmarkUnusedKeys(b *testing.B) {
 	for name, url := range databases {
 		b.Run(name, func(b *testing.B) {
@@ -64,7 +64,7 @@ func BenchmarkUnusedKeys(b *testing.B) {
 			}
 			number := int64(0)
 			last := time.Now().UTC().Truncate(time.Second)
-			for from := 5_000; from < 95_000; from += 10_000 {
+			for from := 5_000; from <= 90_000; from += 5_000 {
 				flushed(b, db, &number, from, last.Add(-time.Duration(100_000-from)*time.Minute))
 			}
 			if err := db.Exec(b.Context(), "ANALYZE"); err != nil {
@@ -92,6 +92,8 @@ func BenchmarkUnusedKeys(b *testing.B) {
 			measure("scope unused for 30 days, of owner with half", apikey.Query{Owner: "acme", ScopeUnusedSince: month, Sort: apikey.SortName})
 			measure("scope unused for 30 days, active", apikey.Query{Status: apikey.StatusActive, ScopeUnusedSince: month, Sort: apikey.SortLastUsedAt})
 			measure("scope unused since before all: none", apikey.Query{ScopeUnusedSince: ledgertest.Epoch, Descending: true})
+			measure("worst: the oldest 5,000, newest first", apikey.Query{UnusedSince: last.Add(-80 * 24 * time.Hour), Descending: true})
+			measure("the oldest 5,000, longest unused", apikey.Query{UnusedSince: last.Add(-80 * 24 * time.Hour), Sort: apikey.SortLastUsedAt})
 			measure("both", apikey.Query{UnusedSince: month, ScopeUnusedSince: month, Descending: true})
 			measure("unused and a rare word", apikey.Query{Words: []string{"54321"}, UnusedSince: last})
 		})
