@@ -20,9 +20,9 @@ import (
 	"github.com/tokenos/tokenos/internal/pgtest"
 )
 
-// forgetful is a ledger whose answers to a batch can be lost, before or after it
+// bookless is a ledger whose answers to a batch can be lost, before or after it
 // was added, and which can be away. It notes what it was given.
-type forgetful struct {
+type bookless struct {
 	apikey.Ledger
 	mu     sync.Mutex
 	before error // answered instead of adding
@@ -31,13 +31,13 @@ type forgetful struct {
 	given  []apikey.UsageBatch
 }
 
-func (l *forgetful) lose(before, after error) {
+func (l *bookless) lose(before, after error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.before, l.after = before, after
 }
 
-func (l *forgetful) AddUsage(ctx context.Context, b apikey.UsageBatch) error {
+func (l *bookless) AddUsage(ctx context.Context, b apikey.UsageBatch) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.given = append(l.given, b)
@@ -54,9 +54,9 @@ func (l *forgetful) AddUsage(ctx context.Context, b apikey.UsageBatch) error {
 	return errors.Join(err, l.after)
 }
 
-// forgetfulWorld is a world without background work, and its ledger.
-func forgetfulWorld(t *testing.T, o apikeytest.Options) (*apikeytest.World, *forgetful) {
-	l := &forgetful{}
+// booklessWorld is a world without background work, and its ledger.
+func booklessWorld(t *testing.T, o apikeytest.Options) (*apikeytest.World, *bookless) {
+	l := &bookless{}
 	o.Idle = true
 	o.Config = func(c *apikey.Config) {
 		l.Ledger = c.Ledger
@@ -102,7 +102,7 @@ func tokens(t *testing.T, w *apikeytest.World, id string) int64 {
 func TestFlushUnknownOutcome(t *testing.T) {
 	for name, url := range map[string]func(testing.TB) string{"SQLite": apikeytest.SQLiteURL, "Postgres": pgtest.URL} {
 		t.Run(name, func(t *testing.T) {
-			w, l := forgetfulWorld(t, apikeytest.Options{LedgerURL: url(t)})
+			w, l := booklessWorld(t, apikeytest.Options{LedgerURL: url(t)})
 			id := keyOf(t, w, "unknown")
 			want := int64(0)
 			for i, lost := range [][2]error{{errLost, nil}, {nil, errLost}, {errLost, nil}, {errAway, nil}, {nil, errLost}} {
@@ -141,7 +141,7 @@ func TestFlushUnknownOutcome(t *testing.T) {
 // tells of both once.
 func TestFlushAway(t *testing.T) {
 	log := &record{}
-	l := &forgetful{}
+	l := &bookless{}
 	w := apikeytest.NewWorld(t, apikeytest.Options{Idle: true, Config: func(c *apikey.Config) {
 		l.Ledger, c.Ledger = c.Ledger, l
 		c.Log = slog.New(slog.NewTextHandler(log, nil))
@@ -178,7 +178,7 @@ func TestFlushDeath(t *testing.T) {
 	for die, want := range map[string]int64{"before": 5, "after": 12} {
 		t.Run(die, func(t *testing.T) {
 			url := apikeytest.SQLiteURL(t)
-			w, l := forgetfulWorld(t, apikeytest.Options{LedgerURL: url})
+			w, l := booklessWorld(t, apikeytest.Options{LedgerURL: url})
 			id := keyOf(t, w, "death")
 			noted(w, id, 5)
 			if err := w.Service.Flush(t.Context()); err != nil {
@@ -194,7 +194,7 @@ func TestFlushDeath(t *testing.T) {
 			}()
 			<-died
 			w.Close()
-			next, _ := forgetfulWorld(t, apikeytest.Options{LedgerURL: url, Clock: w.Clock})
+			next, _ := booklessWorld(t, apikeytest.Options{LedgerURL: url, Clock: w.Clock})
 			if got := tokens(t, next, id); got != want {
 				t.Errorf("%d tokens after the death, want %d", got, want)
 			}
@@ -286,7 +286,7 @@ func TestFlushExactThroughKills(t *testing.T) {
 // Counts move from hours to days and end as the clock goes on, and the totals
 // stay what they are until they end.
 func TestUsageThroughTime(t *testing.T) {
-	w, _ := forgetfulWorld(t, apikeytest.Options{})
+	w, _ := booklessWorld(t, apikeytest.Options{})
 	ctx := as(t)
 	id := keyOf(t, w, "time")
 	now := w.Clock.Now()
@@ -341,7 +341,7 @@ func TestUsageThroughTime(t *testing.T) {
 func TestChangesRaceWithUse(t *testing.T) {
 	for name, url := range map[string]func(testing.TB) string{"SQLite": apikeytest.SQLiteURL, "Postgres": pgtest.URL} {
 		t.Run(name, func(t *testing.T) {
-			w, _ := forgetfulWorld(t, apikeytest.Options{LedgerURL: url(t)})
+			w, _ := booklessWorld(t, apikeytest.Options{LedgerURL: url(t)})
 			ctx := as(t)
 			id := keyOf(t, w, "race")
 			stop := make(chan struct{})
@@ -390,7 +390,7 @@ func TestChangesRaceWithUse(t *testing.T) {
 // What the ledger does not take when the program ends is told.
 func TestRunEndsAway(t *testing.T) {
 	log := &record{}
-	l := &forgetful{}
+	l := &bookless{}
 	w := apikeytest.NewWorld(t, apikeytest.Options{Config: func(c *apikey.Config) {
 		l.Ledger, c.Ledger = c.Ledger, l
 		c.Log = slog.New(slog.NewTextHandler(log, nil))
@@ -406,7 +406,7 @@ func TestRunEndsAway(t *testing.T) {
 
 // A service keeps counts for as long as it is told, within bounds.
 func TestUsageKept(t *testing.T) {
-	w, l := forgetfulWorld(t, apikeytest.Options{})
+	w, l := booklessWorld(t, apikeytest.Options{})
 	const day = 24 * time.Hour
 	for _, c := range []struct {
 		hours, days time.Duration
