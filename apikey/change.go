@@ -117,6 +117,7 @@ func (s *Service) begin(ctx context.Context, in intent) (begun Begun, since time
 			return begun, since, overQuota(over.Quota)
 		}
 		if !errors.Is(err, ErrBusy) {
+			s.noteNarrowed(in, begun, err)
 			return begun, since, s.unanswered(b.Change, err)
 		}
 		if time.Now().After(until) {

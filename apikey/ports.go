@@ -128,6 +128,7 @@ type Born struct {
 type Ledger interface {
 	Operations
 	UsageLedger
+	Facts
 
 	// Installation is the random id of this ledger, written into every client.
 	Installation() string

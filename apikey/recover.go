@@ -16,6 +16,12 @@ func (s *Service) Run(ctx context.Context) {
 	defer crew.all.Wait()
 	crew.all.Go(func() { s.keepPruned(ctx) })
 	crew.all.Go(func() { s.keepFlushed(ctx) })
+	if s.cfg.Hook {
+		crew.all.Go(func() { s.keepKeys(ctx) })
+		if s.cfg.Issuer != nil {
+			crew.all.Go(func() { s.keepWatch(ctx) })
+		}
+	}
 	heldUp := func(err error) {
 		if err != nil && ctx.Err() == nil {
 			s.log.WarnContext(ctx, "background work is held up", "error", err)

@@ -18,6 +18,10 @@ type Config struct {
 	// with an Idempotency-Key, and cursors. The first is current, the others
 	// are still accepted. At least one of at least 32 bytes.
 	ServerSecrets []Secret
+	// Hook has the service keep every key in memory, for [Service.Decide].
+	Hook bool
+	// Issuer is where it is tried whether Hydra asks the hook. Nil: nowhere.
+	Issuer Issuer
 	// RequireIfMatch refuses PATCH without If-Match (428).
 	RequireIfMatch bool
 	// Policies rule what keys may be made and how they may be changed. The zero
@@ -71,6 +75,9 @@ type Service struct {
 	walks   walks
 	book    book
 	flusher flusher
+	memory  *snapshot
+	denied  denials
+	canary  canary
 }
 
 var _ API = (*Service)(nil)
@@ -98,7 +105,7 @@ func New(cfg Config) (*Service, error) {
 	}
 	log := cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
 	return &Service{ledger: cfg.Ledger, clients: cfg.Clients, tokens: cfg.Tokens, derive: d, cfg: cfg, log: log,
-		book: newBook(bookRoom), flusher: newFlusher()}, nil
+		book: newBook(bookRoom), flusher: newFlusher(), memory: newSnapshot(), canary: canary{id: newCanaryID(cfg.Ledger.Installation())}}, nil
 }
 
 // now is the clock in the ledger's resolution.

@@ -150,6 +150,7 @@ func (s *Service) finish(ctx context.Context, c carriage, up Upkeep, at time.Tim
 		return outcome{}, &Error{Kind: ErrUnavailable, Pending: true, RetryAfter: retryAfter,
 			Detail: "the ledger did not answer; the change may still take effect", Cause: err}
 	}
+	s.remember(ctx, touchedBy(c.change)...)
 	s.tell(ctx, f.Event)
 	if f.Successor != nil {
 		s.tell(ctx, &f.Successor.Event)

@@ -20,8 +20,8 @@ const (
 	answerReplay = `UPDATE replays SET answer = $1 WHERE hash = $2 AND op = $3`
 
 	// created_at is the place in line; two in one millisecond keep their order.
-	insertChange = `INSERT INTO changes (op, key_id, action, state, wanted, target, at, actor, attempt, lease_until, recheck_at, replay_hash, operation, created_at)
-		VALUES ($1, $2, $3, $4, $5, '', $6, $7, 0, {now} + $8, 1152921504606846976, $9, $10, COALESCE((SELECT MAX(line.created_at) + 1
+	insertChange = `INSERT INTO changes (op, key_id, action, state, wanted, target, at, actor, attempt, lease_until, recheck_at, replay_hash, operation, touched, created_at)
+		VALUES ($1, $2, $3, $4, $5, '', $6, $7, 0, {now} + $8, 1152921504606846976, $9, $10, {touch}, COALESCE((SELECT MAX(line.created_at) + 1
 			FROM changes line WHERE line.key_id = $2 AND line.state = 'queued' AND line.created_at >= {now}), {now}))
 		ON CONFLICT (key_id) WHERE state = 'begun' DO NOTHING`
 	// The newest in line before a change, if it asks for the same.
@@ -31,7 +31,7 @@ const (
 	queueChange   = `UPDATE changes SET state = 'queued' WHERE op = $1`
 	forgetChange  = `DELETE FROM changes WHERE op = $1`
 	targetChange  = `UPDATE changes SET target = $1, successor = $2 WHERE op = $3`
-	settleChange  = `UPDATE changes SET state = 'done' WHERE op = $1`
+	settleChange  = `UPDATE changes SET state = 'done', touched = {touch} WHERE op = $1`
 	promoteChange = `UPDATE changes SET state = 'begun', lease_until = {now} + $1 WHERE op = $2 AND state = 'queued'
 		AND NOT EXISTS (SELECT 1 FROM changes held WHERE held.key_id = changes.key_id AND held.state = 'begun')
 		AND NOT EXISTS (SELECT 1 FROM changes older WHERE older.key_id = changes.key_id AND older.state = 'queued'
@@ -114,6 +114,11 @@ func (t tx) enter(ctx context.Context, b apikey.Begin) (apikey.ChangeState, erro
 	var hash []byte
 	if b.Change.Replay != nil {
 		hash = b.Change.Replay.Hash
+	}
+	if b.Change.Action.Narrows() {
+		if err := t.countTouch(ctx); err != nil {
+			return "", err
+		}
 	}
 	insert := func(s apikey.ChangeState) (int64, error) {
 		return t.exec(ctx, insertChange, b.Change.Op, b.Change.KeyID, string(b.Change.Action), string(s), wanted,
@@ -272,6 +277,9 @@ func (d *DB) Promote(ctx context.Context, op string, lease time.Duration, plan a
 			return err
 		}
 		begun.Record = record
+		if err := t.countTouch(ctx); err != nil { // it may turn out to be unchanged
+			return err
+		}
 		return contended(t.plan(ctx, &begun, found, plan, settleChange))
 	})
 	return begun, err

@@ -36,7 +36,8 @@ type Config struct {
 // DB is an open ledger. Its methods may be called at the same time.
 type DB struct {
 	dialect      dialect
-	write        *bun.DB // on SQLite a single connection
+	words        *strings.Replacer // what the dialects say in their own way
+	write        *bun.DB           // on SQLite a single connection
 	read         *bun.DB
 	prepared     map[string]*sql.Stmt // by their text here; of writes on SQLite only, on Postgres pgx does it
 	chain        chain
@@ -52,7 +53,8 @@ func newDB(cfg Config, d dialect) *DB {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &DB{dialect: d, log: log, prepared: map[string]*sql.Stmt{}}
+	return &DB{dialect: d, log: log, prepared: map[string]*sql.Stmt{},
+		words: strings.NewReplacer("{now}", d.millis, "{touch}", d.touch, "{horizon}", d.horizon, "{lock}", d.rowLock)}
 }
 
 // checkSecret refuses a server secret that is not this ledger's: one mistyped
@@ -158,10 +160,8 @@ func (d *DB) Ping(ctx context.Context) error {
 	return fault("ping", d.read.NewRaw("SELECT 1").Scan(ctx, &one))
 }
 
-// sql gives a statement its dialect's clock and lock.
-func (d *DB) sql(text string) string {
-	return strings.NewReplacer("{now}", d.dialect.millis, "{lock}", d.dialect.rowLock).Replace(text)
-}
+// sql gives a statement its dialect's clock, lock and numbers.
+func (d *DB) sql(text string) string { return d.words.Replace(text) }
 
 // tx is a transaction of the writer. On SQLite it is the only one there is.
 type tx struct {

@@ -37,13 +37,18 @@ type dialect struct {
 	rowLock string
 	// single: only this process writes, so what it left behind is free to take.
 	single bool
+	// touch numbers a write of a change, horizon is the least number that a write
+	// which a reader does not see yet can have (facts.go).
+	touch, horizon string
 }
 
 var (
 	sqliteDialect = dialect{goose: goose.DialectSQLite3, bun: func() schema.Dialect { return sqlitedialect.New() },
-		millis: "CAST(unixepoch('subsec') * 1000 AS INTEGER)", single: true}
+		millis: "CAST(unixepoch('subsec') * 1000 AS INTEGER)", single: true,
+		touch: "(SELECT touches FROM chain)", horizon: "touches + 1"}
 	postgresDialect = dialect{goose: goose.DialectPostgres, bun: func() schema.Dialect { return pgdialect.New() },
-		millis: "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)", rowLock: " FOR NO KEY UPDATE"}
+		millis: "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)", rowLock: " FOR NO KEY UPDATE",
+		touch:  "CAST(CAST(pg_current_xact_id() AS TEXT) AS BIGINT)", horizon: "CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS TEXT) AS BIGINT)"}
 )
 
 // sqliteReaders is how many reads run at the same time, beside the one writer.

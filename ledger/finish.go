@@ -14,7 +14,7 @@ import (
 const (
 	finishChange = `UPDATE changes SET state = 'done' WHERE op = $1 AND state = 'begun' AND attempt = $2
 		RETURNING key_id, replay_hash, COALESCE((SELECT k.terms FROM keys k WHERE k.id = changes.key_id), '') AS terms`
-	abandonChange = `UPDATE changes SET state = 'abandoned', recheck_at = $1 WHERE op = $2 AND attempt = $3 AND state IN ('begun', 'queued') RETURNING key_id, action, target, successor`
+	abandonChange = `UPDATE changes SET state = 'abandoned', recheck_at = $1, touched = {touch} WHERE op = $2 AND attempt = $3 AND state IN ('begun', 'queued') RETURNING key_id, action, target, successor`
 	releaseChange = `UPDATE changes SET lease_until = {now} + $1 WHERE op = $2 AND state = 'begun' AND attempt = $3`
 	takeChange    = `UPDATE changes SET lease_until = {now} + $1, attempt = attempt + 1 WHERE op = $2 AND state = 'begun' AND attempt = $3 AND lease_until <= {now}`
 
@@ -32,7 +32,7 @@ const (
 var fixed = []string{insertReplay, takeReplay, answerReplay, forgetReplay, sameInLine, insertChange, queueChange, forgetChange, targetChange, settleChange,
 	promoteChange, changeState, selectRecord, selectPending, finishChange, abandonChange, releaseChange, takeChange,
 	claimSecret, unclaimedSecret, upsertKey, deleteTerms, deleteKey, freePublicKeys, freePublicKey, unbornPublicKeys, nextEvent, insertEvent, moveHead,
-	lockQuota, usedQuota, takeQuota, holdOperation, takeOperation, saveOperation, enterBatch, forgetScopes, askScopes, deleteHours, deleteDays, deleteScopes}
+	countTouch, lockQuota, usedQuota, takeQuota, holdOperation, takeOperation, saveOperation, enterBatch, forgetScopes, askScopes, deleteHours, deleteDays, deleteScopes}
 
 // Finish implements [apikey.Ledger].
 func (d *DB) Finish(ctx context.Context, f apikey.Finish) error {
@@ -142,6 +142,9 @@ func (t tx) remove(ctx context.Context, id string) error {
 // keys that did not come to be used are free again.
 func (d *DB) Abandon(ctx context.Context, op string, attempt int, recheck time.Time) error {
 	return d.transact(ctx, "abandon", func(t tx) error {
+		if err := t.countTouch(ctx); err != nil {
+			return err
+		}
 		was, err := rowOf[abandonedRow](ctx, t, abandonChange, unix(recheck), op, attempt)
 		if err != nil {
 			return err

@@ -1,0 +1,208 @@
+package apikey
+
+import (
+	"context"
+	"crypto/hkdf"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// Whoever forgets the hook in Hydra's settings, or loses it there, has tokens
+// issued to keys that have just ended, and nothing shows it. So a client that is
+// always disabled tries to buy a token: Hydra asks its hook first, and says no by
+// itself only when no hook has. It is a client in Hydra and nothing in the
+// ledger, so no list, quota, policy or operation knows it. Its id follows from
+// the installation, its secret from the server secret: it is stored nowhere.
+
+const (
+	canaryEvery = time.Minute
+	canaryAgain = 5 * time.Second // while Hydra does not ask us
+	canaryTime  = 15 * time.Second
+)
+
+// HookAnswer is how Hydra treats a token request of a disabled client.
+type HookAnswer string
+
+const (
+	HookUnknown  HookAnswer = ""          // it could not be tried
+	HookRefuses  HookAnswer = "refuses"   // a hook was asked and said no
+	HookNotAsked HookAnswer = "not_asked" // Hydra itself said no: it asks no hook, or one that does not know us
+	HookFails    HookAnswer = "fails"     // Hydra cannot reach its hook, or not make sense of the answer
+	HookIssues   HookAnswer = "issues"    // there was a token
+)
+
+// Issuer is Hydra's token endpoint, as the canary tries it.
+type Issuer interface {
+	// Try asks for a token, which it throws away. ErrUnauthenticated: Hydra is
+	// ready and does not know the credential. ErrUnavailable: there was no answer
+	// that says anything.
+	Try(ctx context.Context, c Credential) (HookAnswer, error)
+}
+
+// canary is the client and what came of its last try.
+type canary struct {
+	id string
+
+	mu     sync.Mutex
+	answer HookAnswer
+	at     time.Time
+	heard  int // how often we were asked about it
+}
+
+// newCanaryID is a key's id, as far as anybody can tell.
+func newCanaryID(installation string) string {
+	sum := sha256.Sum256([]byte("tokenos canary v1\x00" + installation))
+	prefix := "key_test_"
+	var body [13]byte // made at no time
+	copy(body[6:], sum[:])
+	return prefix + encodeID(prefix, body[:])
+}
+
+// asked notes that Hydra has asked us about the canary.
+func (c *canary) asked() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.heard++
+}
+
+func (c *canary) times() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.heard
+}
+
+// set notes an answer and tells whether it is another than before.
+func (c *canary) set(a HookAnswer, at time.Time) (changed bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	changed = c.answer != a
+	c.answer, c.at = a, at
+	return changed
+}
+
+func (c *canary) last() (HookAnswer, time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.answer, c.at
+}
+
+// keepWatch tries the canary at once and every minute until ctx ends.
+func (s *Service) keepWatch(ctx context.Context) {
+	for ctx.Err() == nil {
+		_, err := s.TryHook(ctx)
+		wait := canaryEvery
+		if err != nil {
+			wait = canaryAgain
+		}
+		_ = pause(ctx, wait) // ends early with ctx
+	}
+}
+
+// TryHook finds out whether Hydra asks us before it issues a token. Nil: it does.
+func (s *Service) TryHook(ctx context.Context) (HookAnswer, error) {
+	ctx, cancel := context.WithTimeout(ctx, canaryTime)
+	defer cancel()
+	heard := s.canary.times()
+	answer, cause := s.tryCanary(ctx)
+	if ctx.Err() != nil && answer == HookUnknown {
+		cause = errors.Join(cause, ctx.Err())
+	}
+	err := hookFault(answer, cause)
+	if !s.canary.set(answer, s.now()) {
+		return answer, err
+	}
+	attrs := []slog.Attr{slog.String("answer", string(answer)), slog.Bool("here", s.canary.times() > heard)}
+	if err != nil {
+		s.log.LogAttrs(ctx, slog.LevelError, "hydra does not ask us before it issues a token", append(attrs, slog.Any("error", err))...)
+	} else {
+		s.log.LogAttrs(ctx, slog.LevelInfo, "hydra asks us before it issues a token", attrs...)
+	}
+	return answer, err
+}
+
+// hookFault is what is wrong with an answer.
+func hookFault(a HookAnswer, cause error) error {
+	switch a {
+	case HookRefuses:
+		return nil
+	case HookNotAsked:
+		return errors.New("hydra asks no hook, or not ours: keys that end are refused only once hydra has heard of it; set oauth2.token_hook in hydra's configuration")
+	case HookFails:
+		return errors.New("hydra's token hook fails, so nobody gets a token: look at the address and the secret in oauth2.token_hook")
+	case HookIssues:
+		return errors.New("hydra issued a token to a disabled client")
+	}
+	return fmt.Errorf("it is not known whether hydra asks us: %w", cause)
+}
+
+// tryCanary buys a token with any of the server secrets: during a change of
+// them, replicas that know both must not write over each other's. A canary that
+// Hydra does not know is made.
+func (s *Service) tryCanary(ctx context.Context) (HookAnswer, error) {
+	for _, name := range s.derive.order {
+		c, err := s.canaryCredential(name)
+		if err != nil {
+			return HookUnknown, err
+		}
+		if answer, err := s.cfg.Issuer.Try(ctx, c); !errors.Is(err, ErrUnauthenticated) {
+			return answer, err
+		}
+	}
+	c, err := s.canaryCredential(s.derive.current)
+	if err != nil {
+		return HookUnknown, err
+	}
+	if err := s.createClient(ctx, s.canaryWrite(c.Secret)); err != nil {
+		return HookUnknown, fmt.Errorf("make the canary: %w", err)
+	}
+	return s.cfg.Issuer.Try(ctx, c)
+}
+
+func (s *Service) canaryCredential(server string) (Credential, error) {
+	bits, err := hkdf.Key(sha256.New, s.derive.secrets[server], nil, "tokenos canary secret v1\x00"+s.canary.id, 32)
+	if err != nil {
+		return Credential{}, errors.Join(errDerivation, err)
+	}
+	return Credential{Method: ClientSecretBasic, ID: s.canary.id, Secret: secretFrom([32]byte(bits))}, nil
+}
+
+// canaryWrite is the client: closed, and good for nothing if it were open.
+func (s *Service) canaryWrite(secret Secret) ClientWrite {
+	ever := time.Unix(0, 0).UTC()
+	return ClientWrite{Op: "canary", Ledger: s.ledger.Installation(), Secret: secret, Definition: Definition{
+		ID: s.canary.id, RootID: s.canary.id, Kind: KindManagement, Name: "tokenos canary", Owner: ManagementAudience, Environment: Test,
+		Description: "always disabled; tries whether Hydra asks its token hook", AuthMethod: ClientSecretBasic, Scopes: []string{"canary"},
+		Token: TokenSettings{Format: Opaque, Lifetime: limits.TokenLifetimeMin}, DisabledAt: &ever, CreatedAt: ever, CreatedBy: "system:canary", UpdatedAt: ever, Revision: 1}}
+}
+
+// HookState is what is known of the token hook.
+type HookState struct {
+	Keys    int        // in memory
+	Answer  HookAnswer // of the last try; "" also before the first
+	TriedAt time.Time
+	Fault   error // what is wrong; nil: nothing
+}
+
+// HookState tells how the hook stands, without asking anybody.
+func (s *Service) HookState() HookState {
+	out := HookState{Fault: s.knowsKeys()}
+	out.Keys, _ = s.memory.size()
+	if s.cfg.Issuer == nil {
+		return out
+	}
+	out.Answer, out.TriedAt = s.canary.last()
+	if out.Fault == nil {
+		out.Fault = hookFault(out.Answer, errNotTried)
+	}
+	return out
+}
+
+var errNotTried = errors.New("the last try had no answer")
+
+// HookReady fails, for readiness, while not every key is in memory, or Hydra was
+// last seen not to ask us.
+func (s *Service) HookReady(context.Context) error { return s.HookState().Fault }
