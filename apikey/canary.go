@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"log/slog"
 	"sync"
 	"time"
 )
@@ -14,7 +13,9 @@ import (
 // Whoever forgets the hook in Hydra's settings, or loses it there, has tokens
 // issued to keys that have just ended, and nothing shows it. So a client that is
 // always disabled tries to buy a token: Hydra asks its hook first, and says no by
-// itself only when no hook has. It is a client in Hydra and nothing in the
+// itself only when no hook has. With a scope we refuse it, without one we let it
+// pass and Hydra says no, so a hook that refuses everything (another's, or ours
+// to a wrong secret) is not taken for ours. It is a client in Hydra and nothing in the
 // ledger, so no list, quota, policy or operation knows it. Its id follows from
 // the installation, its secret from the server secret: it is stored nowhere.
 
@@ -33,14 +34,20 @@ const (
 	HookNotAsked HookAnswer = "not_asked" // Hydra itself said no: it asks no hook, or one that does not know us
 	HookFails    HookAnswer = "fails"     // Hydra cannot reach its hook, or not make sense of the answer
 	HookIssues   HookAnswer = "issues"    // there was a token
+	// HookRefusesAll: it also refused what we let pass, so it was not us, or
+	// Hydra does not show our secret.
+	HookRefusesAll HookAnswer = "refuses_all"
 )
+
+// canaryScope is the scope with which the canary is refused.
+const canaryScope = "canary"
 
 // Issuer is Hydra's token endpoint, as the canary tries it.
 type Issuer interface {
-	// Try asks for a token, which it throws away. ErrUnauthenticated: Hydra is
-	// ready and does not know the credential. ErrUnavailable: there was no answer
-	// that says anything.
-	Try(ctx context.Context, c Credential) (HookAnswer, error)
+	// Try asks for a token, which it throws away, with the scope or without one.
+	// ErrUnauthenticated: Hydra is ready and does not know the credential.
+	// ErrUnavailable: there was no answer that says anything.
+	Try(ctx context.Context, c Credential, scope string) (HookAnswer, error)
 }
 
 // canary is the client and what came of its last try.
@@ -50,7 +57,6 @@ type canary struct {
 	mu     sync.Mutex
 	answer HookAnswer
 	at     time.Time
-	heard  int // how often we were asked about it
 }
 
 // newCanaryID is a key's id, as far as anybody can tell.
@@ -62,17 +68,12 @@ func newCanaryID(installation string) string {
 	return prefix + encodeID(prefix, body[:])
 }
 
-// asked notes that Hydra has asked us about the canary.
-func (c *canary) asked() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.heard++
-}
-
-func (c *canary) times() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.heard
+// decide is the answer when Hydra asks about the canary.
+func (c *canary) decide(q TokenRequest) Decision {
+	if len(q.Requested) == 0 {
+		return Decision{Verdict: Foreign}
+	}
+	return Decision{Verdict: Refused, Denied: DeniedDisabled}
 }
 
 // set notes an answer and tells whether it is another than before.
@@ -106,20 +107,18 @@ func (s *Service) keepWatch(ctx context.Context) {
 func (s *Service) TryHook(ctx context.Context) (HookAnswer, error) {
 	ctx, cancel := context.WithTimeout(ctx, canaryTime)
 	defer cancel()
-	heard := s.canary.times()
 	answer, cause := s.tryCanary(ctx)
-	if ctx.Err() != nil && answer == HookUnknown {
-		cause = errors.Join(cause, ctx.Err())
-	}
 	err := hookFault(answer, cause)
 	if !s.canary.set(answer, s.now()) {
 		return answer, err
 	}
-	attrs := []slog.Attr{slog.String("answer", string(answer)), slog.Bool("here", s.canary.times() > heard)}
-	if err != nil {
-		s.log.LogAttrs(ctx, slog.LevelError, "hydra does not ask us before it issues a token", append(attrs, slog.Any("error", err))...)
-	} else {
-		s.log.LogAttrs(ctx, slog.LevelInfo, "hydra asks us before it issues a token", attrs...)
+	switch {
+	case err == nil:
+		s.log.InfoContext(ctx, "hydra asks us before it issues a token")
+	case answer == HookUnknown:
+		s.log.WarnContext(ctx, "not known whether hydra asks us before it issues a token", "error", err)
+	default:
+		s.log.ErrorContext(ctx, "hydra does not ask us before it issues a token", "answer", answer, "error", err)
 	}
 	return answer, err
 }
@@ -133,6 +132,8 @@ func hookFault(a HookAnswer, cause error) error {
 		return errors.New("hydra asks no hook, or not ours: keys that end are refused only once hydra has heard of it; set oauth2.token_hook in hydra's configuration")
 	case HookFails:
 		return errors.New("hydra's token hook fails, so nobody gets a token: look at the address and the secret in oauth2.token_hook")
+	case HookRefusesAll:
+		return errors.New("hydra's hook refuses what we let pass: it is not ours, or hydra shows it a wrong secret; nobody gets a token")
 	case HookIssues:
 		return errors.New("hydra issued a token to a disabled client")
 	}
@@ -148,7 +149,7 @@ func (s *Service) tryCanary(ctx context.Context) (HookAnswer, error) {
 		if err != nil {
 			return HookUnknown, err
 		}
-		if answer, err := s.cfg.Issuer.Try(ctx, c); !errors.Is(err, ErrUnauthenticated) {
+		if answer, err := s.tryBoth(ctx, c); !errors.Is(err, ErrUnauthenticated) {
 			return answer, err
 		}
 	}
@@ -159,7 +160,24 @@ func (s *Service) tryCanary(ctx context.Context) (HookAnswer, error) {
 	if err := s.createClient(ctx, s.canaryWrite(c.Secret)); err != nil {
 		return HookUnknown, fmt.Errorf("make the canary: %w", err)
 	}
-	return s.cfg.Issuer.Try(ctx, c)
+	return s.tryBoth(ctx, c)
+}
+
+// tryBoth asks with a scope, which we refuse, and then without, which we do not.
+func (s *Service) tryBoth(ctx context.Context, c Credential) (HookAnswer, error) {
+	answer, err := s.cfg.Issuer.Try(ctx, c, canaryScope)
+	if err != nil || answer != HookRefuses {
+		return answer, err
+	}
+	switch passed, err := s.cfg.Issuer.Try(ctx, c, ""); {
+	case err != nil:
+		return HookUnknown, err
+	case passed == HookRefuses:
+		return HookRefusesAll, nil
+	case passed != HookNotAsked:
+		return passed, nil
+	}
+	return HookRefuses, nil
 }
 
 func (s *Service) canaryCredential(server string) (Credential, error) {
@@ -175,7 +193,7 @@ func (s *Service) canaryWrite(secret Secret) ClientWrite {
 	ever := time.Unix(0, 0).UTC()
 	return ClientWrite{Op: "canary", Ledger: s.ledger.Installation(), Secret: secret, Definition: Definition{
 		ID: s.canary.id, RootID: s.canary.id, Kind: KindManagement, Name: "tokenos canary", Owner: ManagementAudience, Environment: Test,
-		Description: "always disabled; tries whether Hydra asks its token hook", AuthMethod: ClientSecretBasic, Scopes: []string{"canary"},
+		Description: "always disabled; tries whether Hydra asks its token hook", AuthMethod: ClientSecretBasic, Scopes: []string{canaryScope},
 		Token: TokenSettings{Format: Opaque, Lifetime: limits.TokenLifetimeMin}, DisabledAt: &ever, CreatedAt: ever, CreatedBy: "system:canary", UpdatedAt: ever, Revision: 1}}
 }
 

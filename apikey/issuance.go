@@ -67,8 +67,7 @@ var ownShape = regexp.MustCompile(`^key_(live|test)_[0-9a-hjkmnp-tv-z]{26}$`)
 // With [Config.Hook] unset there is no memory, and it always asks.
 func (s *Service) Decide(ctx context.Context, q TokenRequest) Decision {
 	if q.ClientID == s.canary.id {
-		s.canary.asked()
-		return Decision{Verdict: Refused, Denied: DeniedDisabled}
+		return s.canary.decide(q)
 	}
 	if !ValidID(q.ClientID) {
 		return Decision{Verdict: Foreign}

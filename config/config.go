@@ -10,6 +10,7 @@ package config
 type Config struct {
 	Server          Server   `json:"server" doc:"The public side: REST API and pages."`
 	Ops             Ops      `json:"ops" doc:"The side for operators."`
+	Hook            Hook     `json:"hook" doc:"Where Hydra asks before it issues a token (docs/hook.md)."`
 	Hydra           Hydra    `json:"hydra" doc:"The Ory Hydra whose clients are our keys."`
 	Ledger          Ledger   `json:"ledger" doc:"The SQL database that holds the definition of every key."`
 	Secret          Secret   `json:"secret" required:"true" secret:"true" minLength:"32" maxLength:"1024" pattern:"^[!-+.-~-]*$" patternDescription:"visible ASCII characters without spaces and commas" doc:"Server secret: signs the event chain and derives what is shown once. At least 32 random characters, for example from \"openssl rand -base64 32\". Losing it ends replays and breaks the chain's proof."`

@@ -25,7 +25,7 @@ var refusals = []struct {
 }{
 	{"unknown key", "log: {levle: info}", []string{`log.levle (F:1): unknown key; did you mean "log.level"?`}},
 	{"unknown section", "\nhydro: {timeout: 1s}", []string{`hydro (F:2): unknown key; did you mean "hydra"?`}},
-	{"key without its section", "listen: x", []string{`listen (F:1): unknown key; did you mean "server.listen" or "ops.listen"?`}},
+	{"key without its section", "listen: x", []string{`listen (F:1): unknown key; did you mean "server.listen" or "ops.listen" or "hook.listen"?`}},
 	{"other case", "Log: {level: info}\nlog: {Level: info}", []string{`Log (F:1): unknown key; did you mean "log"?`, `log.Level (F:2): unknown key; did you mean "log.level"?`}},
 	{"unlike anything", "zzzzzzzz: 1", []string{"zzzzzzzz (F:1): unknown key"}},
 	{"dotted key", "log.level: info", []string{"log.level (F:1): unknown key; a dot is written as a section"}},

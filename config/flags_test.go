@@ -79,7 +79,7 @@ func TestFlagError(t *testing.T) {
 	RegisterFlags(fs)
 	for arg, want := range map[string]string{
 		"--server.listn=x": `unknown flag: --server.listn; did you mean "server.listen"?`,
-		"--listen":         `unknown flag: --listen; did you mean "ops.listen" or "server.listen"?`,
+		"--listen":         `unknown flag: --listen; did you mean "hook.listen" or "ops.listen" or "server.listen"?`,
 		"--zzzzzzzz":       "unknown flag: --zzzzzzzz",
 	} {
 		err := FlagError(fs, fs.Parse([]string{arg}))

@@ -18,6 +18,7 @@ const leaseMargin = Duration(5 * time.Second)
 // depend on each other. A key that has a problem already is left out.
 func (l *loader) rules(c *Config) {
 	l.listen(c)
+	l.hook(c)
 	l.proxies(&c.Server)
 	l.tls(&c.Server)
 	l.publicURL(&c.Server)

@@ -18,6 +18,7 @@ type app struct {
 	hydra    *hydra.Hydra
 	service  *apikey.Service
 	log      *slog.Logger
+	hooked   bool        // we are Hydra's token hook
 	stopping atomic.Bool // told to stop: no new work, please
 }
 
@@ -41,6 +42,9 @@ func (a *app) checks() map[string]func(context.Context) error {
 			return errStopping
 		}
 		return nil
+	}
+	if a.hooked {
+		all["hook"] = a.service.HookReady
 	}
 	return all
 }
@@ -81,11 +85,12 @@ func wire(ctx context.Context, cfg *config.Config, log *slog.Logger) (*app, erro
 	if err != nil {
 		return nil, err
 	}
-	service, err := apikey.New(apikey.Config{Ledger: db, Clients: h, Tokens: h, ServerSecrets: secrets(cfg),
+	hooked := cfg.Hook.Listen != ""
+	service, err := apikey.New(apikey.Config{Ledger: db, Clients: h, Tokens: h, ServerSecrets: secrets(cfg), Hook: hooked, Issuer: h,
 		RequireIfMatch: cfg.Keys.RequireIfMatch, Policies: rules, ChangeTimeout: cfg.Hydra.ChangeTimeout.Std(), Lease: cfg.Ledger.Lease.Std(),
 		HoursKept: cfg.Usage.HoursKept.Std(), DaysKept: cfg.Usage.DaysKept.Std(), Log: log})
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	return &app{ledger: db, hydra: h, service: service, log: log}, nil
+	return &app{ledger: db, hydra: h, service: service, log: log, hooked: hooked}, nil
 }

@@ -164,5 +164,5 @@ func (d *devStack) serve(ctx context.Context) error {
 	if err := d.print(info); err != nil {
 		return fmt.Errorf("print the addresses: %w", err)
 	}
-	return d.app.run(ctx, devPatience, served{handlers.Server(handler, 0, d.log), d.listener}, nil)
+	return d.app.run(ctx, devPatience, sides{api: served{handlers.Server(handler, 0, d.log), d.listener}})
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -15,6 +16,7 @@ import (
 	"golang.org/x/oauth2/clientcredentials"
 
 	"github.com/tokenos/tokenos/apikey"
+	"github.com/tokenos/tokenos/handlers"
 	"github.com/tokenos/tokenos/hydra"
 	"github.com/tokenos/tokenos/hydradev"
 	"github.com/tokenos/tokenos/ledger"
@@ -28,6 +30,8 @@ type devStack struct {
 	folder   *devFolder
 	log      *slog.Logger
 	listener net.Listener
+	hook     net.Listener  // where Hydra asks before it issues a token
+	shown    apikey.Secret // what it shows there
 	hydra    *hydradev.Server
 	app      *app
 
@@ -65,6 +69,14 @@ func (d *devStack) start(ctx context.Context) error {
 		d.listener.Close() // closed already, if it ever served
 		return nil
 	})
+	if d.hook, err = listen(ctx, "the token hook", "127.0.0.1:0", "free a port on 127.0.0.1"); err != nil {
+		return err
+	}
+	d.later(func(context.Context) error {
+		d.hook.Close()
+		return nil
+	})
+	d.shown = apikey.NewSecret(rand.Text() + rand.Text())
 	if err := d.startHydra(ctx, binary); err != nil {
 		return err
 	}
@@ -73,7 +85,8 @@ func (d *devStack) start(ctx context.Context) error {
 
 func (d *devStack) startHydra(ctx context.Context, binary string) (err error) {
 	cfg := hydradev.Config{Binary: binary, Memory: d.options.memory, Log: d.stderr,
-		PublicPort: d.options.hydraPublicPort, AdminPort: d.options.hydraAdminPort}
+		PublicPort: d.options.hydraPublicPort, AdminPort: d.options.hydraAdminPort,
+		TokenHook: &hydradev.TokenHook{URL: "http://" + d.hook.Addr().String() + handlers.HookPath, Header: handlers.HookHeader, Value: d.shown.Reveal()}}
 	if !cfg.Memory {
 		cfg.Dir = filepath.Join(d.folder.path, "hydra")
 	}
@@ -103,11 +116,25 @@ func (d *devStack) wire(ctx context.Context, secret apikey.Secret) error {
 		h.Close()
 		return nil
 	})
-	service, err := apikey.New(apikey.Config{Ledger: db, Clients: h, Tokens: h, ServerSecrets: []apikey.Secret{secret}, Policies: d.policies, Log: d.log})
+	service, err := apikey.New(apikey.Config{Ledger: db, Clients: h, Tokens: h, ServerSecrets: []apikey.Secret{secret},
+		Policies: d.policies, Hook: true, Issuer: h, Log: d.log})
 	if err != nil {
 		return err
 	}
-	d.app = &app{ledger: db, hydra: h, service: service, log: d.log}
+	d.app = &app{ledger: db, hydra: h, service: service, log: d.log, hooked: true}
+	return d.serveHook()
+}
+
+// serveHook answers Hydra from now on: without its hook it issues no token, and
+// we buy one before anything else is served.
+func (d *devStack) serveHook() error {
+	side, err := d.app.hookOn(d.hook, []apikey.Secret{d.shown})
+	if err != nil {
+		return err
+	}
+	served := make(chan error, 1)
+	go func() { served <- side.serve() }()
+	d.later(func(ctx context.Context) error { return errors.Join(side.stop(ctx, hookPatience), <-served) })
 	return nil
 }
 

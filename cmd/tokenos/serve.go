@@ -52,55 +52,64 @@ func (p program) serveWith(ctx context.Context, cfg *config.Config) error {
 			log.ErrorContext(ctx, "ledger not closed", "error", err)
 		}
 	}()
-	api, ops, err := a.servers(ctx, cfg)
+	all, err := a.servers(ctx, cfg)
 	if err != nil {
 		return err
 	}
-	p.announce(cfg, api, ops)
-	log.InfoContext(ctx, "serving", "version", version(), "address", api.listener.Addr().String(), "public_url", cfg.Server.PublicURL, "hydra", cfg.Hydra.AdminURL)
-	return a.run(ctx, cfg.Server.ShutdownTimeout.Std(), api, ops)
+	p.announce(cfg, all)
+	log.InfoContext(ctx, "serving", "version", version(), "address", all.api.listener.Addr().String(), "public_url", cfg.Server.PublicURL, "hydra", cfg.Hydra.AdminURL)
+	return a.run(ctx, cfg.Server.ShutdownTimeout.Std(), all)
 }
 
 // announce tells a person where we serve, in one line.
-func (p program) announce(cfg *config.Config, api served, ops *served) {
+func (p program) announce(cfg *config.Config, all sides) {
 	how := "plain HTTP for trusted proxies"
 	if cfg.Server.TLS.Enabled() {
 		how = "TLS"
 	}
-	health := ""
-	if ops != nil {
-		health = fmt.Sprintf("; health at http://%s/health/ready", ops.listener.Addr())
+	more := ""
+	if all.ops != nil {
+		more = fmt.Sprintf("; health at http://%s/health/ready", all.ops.listener.Addr())
 	}
-	fmt.Fprintf(p.stdout, "tokenos %s serves %s on %s (%s)%s\n", version(), cfg.Server.PublicURL, api.listener.Addr(), how, health)
+	if all.hook != nil {
+		more += "; token hook on " + all.hook.listener.Addr().String()
+	}
+	fmt.Fprintf(p.stdout, "tokenos %s serves %s on %s (%s)%s\n", version(), cfg.Server.PublicURL, all.api.listener.Addr(), how, more)
 }
 
-// servers makes the public server and, if asked for, the one for operators.
-func (a *app) servers(ctx context.Context, cfg *config.Config) (api served, ops *served, err error) {
+// servers makes the public server and, if asked for, the token hook and the
+// server for operators.
+func (a *app) servers(ctx context.Context, cfg *config.Config) (all sides, err error) {
+	defer func() {
+		if err != nil {
+			all.close()
+		}
+	}()
 	proxies, err := prefixes(cfg.Server.TrustedProxies)
 	if err != nil {
-		return api, nil, err
+		return all, err
 	}
 	hc := handlers.Config{API: a.service, Authenticate: a.service.Authenticate, Holder: a.service, Ready: a.checks(), Log: a.log,
 		Version: version(), TokenURL: a.hydra.TokenURL(), TrustedProxies: proxies,
 		Limits: limits(cfg.Limits), MaxBodyBytes: int64(cfg.Server.MaxBodyBytes), RequestTimeout: cfg.Server.RequestTimeout.Std()}
 	handler, err := handlers.New(hc)
 	if err != nil {
-		return api, nil, err
+		return all, err
 	}
 	l, err := listenAPI(ctx, cfg, a.log)
 	if err != nil {
-		return api, nil, err
+		return all, err
 	}
-	api = served{server(handler, cfg, a.log), l}
-	if cfg.Ops.Listen == "" {
-		return api, nil, nil
+	all.api = served{server(handler, cfg, a.log), l}
+	if all.hook, err = a.hookServer(ctx, cfg); err != nil || cfg.Ops.Listen == "" {
+		return all, err
 	}
 	ol, err := listen(ctx, "the side for operators", cfg.Ops.Listen, "stop the program that has the address, or choose another with --ops.listen")
 	if err != nil {
-		l.Close()
-		return api, nil, err
+		return all, err
 	}
-	return api, &served{server(handlers.NewOps(hc), cfg, a.log), ol}, nil
+	all.ops = &served{server(handlers.NewOps(hc), cfg, a.log), ol}
+	return all, nil
 }
 
 // listenAPI opens the public listener, with our own TLS if there is a certificate.

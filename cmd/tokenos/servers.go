@@ -20,6 +20,8 @@ const (
 	lookTime  = 3 * time.Second
 	// opsPatience is for health checks in flight, which take a second.
 	opsPatience = 2 * time.Second
+	// hookPatience is for token requests in flight, which take a quarter.
+	hookPatience = time.Second
 )
 
 // listen opens a listener; whose says for what, wayOut what to do if it fails.
@@ -59,17 +61,25 @@ func (s served) stop(ctx context.Context, patience time.Duration) error {
 	return nil
 }
 
-// run serves the API, and ops if there is one, and does the background work,
-// until ctx ends or a server fails. Then readiness says no, the API's requests in
-// flight get the time in patience to end, and ops, where readiness is asked, goes
-// last.
-func (a *app) run(ctx context.Context, patience time.Duration, api served, ops *served) error {
+// sides are the servers of one process; only api is always there.
+type sides struct {
+	api       served
+	hook, ops *served
+}
+
+// run serves all sides and does the background work, until ctx ends or a server
+// fails. Then readiness says no, the API's requests in flight get the time in
+// patience to end, and the hook, for which tokens wait, and ops, where readiness
+// is asked, go last.
+func (a *app) run(ctx context.Context, patience time.Duration, all sides) error {
 	lasting := context.WithoutCancel(ctx)
 	defer a.background(lasting)()
-	failed := make(chan error, 2)
-	go func() { failed <- api.serve() }()
-	if ops != nil {
-		go func() { failed <- ops.serve() }()
+	failed := make(chan error, 3)
+	go func() { failed <- all.api.serve() }()
+	for _, side := range []*served{all.hook, all.ops} {
+		if side != nil {
+			go func() { failed <- side.serve() }()
+		}
 	}
 	var err error
 	select {
@@ -78,11 +88,16 @@ func (a *app) run(ctx context.Context, patience time.Duration, api served, ops *
 		a.log.InfoContext(ctx, "stopping", "patience", patience.String())
 	}
 	a.stopping.Store(true)
-	if cut := api.stop(lasting, patience); cut != nil {
+	if cut := all.api.stop(lasting, patience); cut != nil {
 		a.log.WarnContext(ctx, "requests were cut off at the end", "error", cut)
 	}
-	if ops != nil {
-		if cut := ops.stop(lasting, opsPatience); cut != nil {
+	if all.hook != nil {
+		if cut := all.hook.stop(lasting, hookPatience); cut != nil {
+			a.log.WarnContext(ctx, "requests of hydra were cut off at the end", "error", cut)
+		}
+	}
+	if all.ops != nil {
+		if cut := all.ops.stop(lasting, opsPatience); cut != nil {
 			a.log.WarnContext(ctx, "health checks were cut off at the end", "error", cut)
 		}
 	}
