@@ -7,6 +7,7 @@ import (
 	"github.com/tokenos/tokenos/hydradev"
 	"github.com/tokenos/tokenos/internal/apikeytest"
 	"github.com/tokenos/tokenos/internal/hydratest"
+	"github.com/tokenos/tokenos/internal/pgtest"
 )
 
 // hooked is a Hydra that asks its hook, and the first world that answers there.
@@ -28,11 +29,18 @@ func hooked(t testing.TB, o apikeytest.Options) (*apikeytest.Hook, *apikeytest.W
 	return hook, w
 }
 
+// What the hook promises holds on Postgres, too, and through REST.
+func TestHookOnPostgres(t *testing.T) {
+	_, w := hooked(t, apikeytest.Options{LedgerURL: pgtest.URL(t)})
+	apikeytest.RunHooked(t, w.RESTFixture(t))
+}
+
 // The service keeps the promises of apikey.API when Hydra asks it before each
 // token as well.
 func TestServiceWithHook(t *testing.T) {
 	hook, w := hooked(t, apikeytest.Options{})
 	apikeytest.Run(t, w.Fixture())
+	apikeytest.RunHooked(t, w.Fixture())
 	if hook.Calls.Load() == 0 {
 		t.Error("Hydra has not asked")
 	}
