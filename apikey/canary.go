@@ -23,6 +23,9 @@ const (
 	canaryEvery = time.Minute
 	canaryAgain = 5 * time.Second // while Hydra does not ask us
 	canaryTime  = 15 * time.Second
+	// canaryHolds is how long an answer holds while there is no other: that Hydra
+	// cannot be reached for a moment says nothing of its settings.
+	canaryHolds = 5 * time.Minute
 )
 
 // HookAnswer is how Hydra treats a token request of a disabled client.
@@ -55,8 +58,9 @@ type canary struct {
 	id string
 
 	mu     sync.Mutex
-	answer HookAnswer
+	answer HookAnswer // the last that said something
 	at     time.Time
+	lost   bool // there was none at the last try
 }
 
 // newCanaryID is a key's id, as far as anybody can tell.
@@ -80,8 +84,12 @@ func (c *canary) decide(q TokenRequest) Decision {
 func (c *canary) set(a HookAnswer, at time.Time) (changed bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	changed = c.answer != a
-	c.answer, c.at = a, at
+	if a == HookUnknown {
+		changed, c.lost = !c.lost, true
+		return changed
+	}
+	changed = c.answer != a || c.lost
+	c.answer, c.at, c.lost = a, at, false
 	return changed
 }
 
@@ -200,7 +208,7 @@ func (s *Service) canaryWrite(secret Secret) ClientWrite {
 // HookState is what is known of the token hook.
 type HookState struct {
 	Keys    int        // in memory
-	Answer  HookAnswer // of the last try; "" also before the first
+	Answer  HookAnswer // of the last try that had one; "": there was none
 	TriedAt time.Time
 	Fault   error // what is wrong; nil: nothing
 }
@@ -213,13 +221,22 @@ func (s *Service) HookState() HookState {
 		return out
 	}
 	out.Answer, out.TriedAt = s.canary.last()
-	if out.Fault == nil {
-		out.Fault = hookFault(out.Answer, errNotTried)
+	switch {
+	case out.Fault != nil:
+	case out.Answer == HookUnknown:
+		out.Fault = hookFault(HookUnknown, errNotTried)
+	case s.now().Sub(out.TriedAt) > canaryHolds:
+		out.Fault = hookFault(HookUnknown, errTriedLongAgo)
+	default:
+		out.Fault = hookFault(out.Answer, nil)
 	}
 	return out
 }
 
-var errNotTried = errors.New("the last try had no answer")
+var (
+	errNotTried     = errors.New("no try has had an answer yet")
+	errTriedLongAgo = errors.New("no try has had an answer for minutes")
+)
 
 // HookReady fails, for readiness, while not every key is in memory, or Hydra was
 // last seen not to ask us.
