@@ -138,10 +138,17 @@ func (d *devStack) serveHook() error {
 	return nil
 }
 
-// info makes sure of the management key and buys a token with it.
+// info makes sure that Hydra asks us, and of the management key, and buys a token
+// with it.
 func (d *devStack) info(ctx context.Context) (devInfo, error) {
 	ctx, cancel := context.WithTimeout(ctx, devInfoTime)
 	defer cancel()
+	if err := d.app.service.Refresh(ctx); err != nil {
+		return devInfo{}, fmt.Errorf("read the keys: %w", err)
+	}
+	if _, err := d.app.service.TryHook(ctx); err != nil {
+		return devInfo{}, err
+	}
 	issued, err := d.app.service.EnsureManagementKey(ctx, "tokenos dev", []apikey.Right{apikey.Admin})
 	if err != nil {
 		return devInfo{}, fmt.Errorf("make the management key: %w", err)

@@ -57,7 +57,7 @@ func (s *site) done(t *testing.T, args ...string) string {
 	return c.stdout.String()
 }
 
-var announced = regexp.MustCompile(`^tokenos \S+ serves https://localhost on (127\.0\.0\.1:\d+) \((.*)\); health at http://(127\.0\.0\.1:\d+)/health/ready\n$`)
+var announced = regexp.MustCompile(`^tokenos \S+ serves https://localhost on (127\.0\.0\.1:\d+) \((.*)\); health at http://(127\.0\.0\.1:\d+)/health/ready(?:; token hook on \S+)?\n$`)
 
 // serve starts the server and reads from its one line where it is.
 func (s *site) serve(t *testing.T) *child {
