@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"testing"
 
@@ -126,7 +127,7 @@ func TestCertificate(t *testing.T) {
 	}
 }
 
-// Hydra's two files together hold what keys rely on: exact scopes, cheap hashes
+// Hydra's files together hold what keys rely on: exact scopes, cheap hashes
 // of strong secrets, no door but ours, a pool that JWT tokens cannot exhaust, and
 // three different secrets.
 func TestHydraConfig(t *testing.T) {
@@ -138,7 +139,7 @@ func TestHydraConfig(t *testing.T) {
 		}
 		OAuth2 struct {
 			Hashers struct{ PBKDF2 struct{ Iterations int } }
-			Hook    any `yaml:"token_hook"`
+			Claims  []string `yaml:"allowed_top_level_claims"`
 		}
 		OIDC struct {
 			Registration struct{ Enabled bool } `yaml:"dynamic_client_registration"`
@@ -160,8 +161,8 @@ func TestHydraConfig(t *testing.T) {
 	if got := config.OAuth2.Hashers.PBKDF2.Iterations; got != 1000 {
 		t.Errorf("pbkdf2.iterations is %d, want 1000", got)
 	}
-	if config.OAuth2.Hook != nil {
-		t.Error("a token hook is set; one that answers 404 fails every token")
+	if want := []string{"root_id", "owner", "env", "key_expires_at", "status", "cnf"}; !slices.Equal(config.OAuth2.Claims, want) {
+		t.Errorf("allowed_top_level_claims are %v, want %v", config.OAuth2.Claims, want)
 	}
 	if config.OIDC.Registration.Enabled {
 		t.Error("dynamic client registration is on")
