@@ -1,7 +1,10 @@
 package apikey
 
 import (
+	"fmt"
 	"math/rand/v2"
+	"runtime"
+	"strings"
 	"testing"
 	"time"
 )
@@ -129,4 +132,30 @@ func TestMemoryIsBounded(t *testing.T) {
 	if d.counts[DeniedDisabled] != 3*deniedMost {
 		t.Errorf("counted %v", d.counts)
 	}
+}
+
+// A hundred thousand keys fit into 32 MB of memory.
+func TestMemoryOfManyKeys(t *testing.T) {
+	const many, most = 100_000, 32 << 20
+	heap := func() uint64 {
+		var s runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&s)
+		return s.HeapAlloc
+	}
+	before, m := heap(), newSnapshot()
+	for from := 0; from < many; from += factsPage {
+		page := make([]KeyFacts, factsPage)
+		for i := range page {
+			id := NewID(Live, time.UnixMilli(int64(from+i)))
+			page[i] = KeyFacts{ID: id, RootID: strings.Clone(id), Owner: fmt.Sprint("owner-", (from+i)%1000), Environment: Live, ExpiresAt: time.Unix(int64(i), 0)}
+		}
+		m.take(1, nil, page)
+	}
+	used := heap() - before
+	if n, _ := m.size(); n != many || used > most {
+		t.Errorf("%d keys in %d bytes; want %d in at most %d", n, used, many, most)
+	}
+	t.Logf("%d bytes a key", used/many)
+	runtime.KeepAlive(m)
 }
