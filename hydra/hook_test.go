@@ -20,14 +20,19 @@ func sent(id, payload string) string {
 		`"request":{"client_id":"` + id + `","requested_scopes":["read"],"granted_scopes":["read"],"granted_audience":["https://api"],"grant_types":["client_credentials"],"payload":` + payload + `}}`
 }
 
+// decideInto keeps what it is asked.
+func decideInto(q *apikey.TokenRequest) func(context.Context, apikey.TokenRequest) apikey.Decision {
+	return func(_ context.Context, asked apikey.TokenRequest) apikey.Decision {
+		*q = asked
+		return apikey.Decision{Verdict: apikey.Foreign}
+	}
+}
+
 // The hook takes the client from request.client_id alone, whatever the caller
 // put into its form, and hands on the scopes.
 func TestHookReadsClient(t *testing.T) {
 	var got apikey.TokenRequest
-	h := hydra.Hook{Decide: func(_ context.Context, q apikey.TokenRequest) apikey.Decision {
-		got = q
-		return apikey.Decision{Verdict: apikey.Foreign}
-	}}
+	h := hydra.Hook{Decide: decideInto(&got)}
 	for _, payload := range []string{`{"grant_type":["client_credentials"],"scope":["read"]}`, `{"client_id":["another"],"assertion":["x","y"]}`, `{"request":{"client_id":"another"}}`} {
 		status, _ := h.Answer(t.Context(), []byte(sent("mine", payload)))
 		if d := cmp.Diff(apikey.TokenRequest{ClientID: "mine", Requested: []string{"read"}, Granted: []string{"read"}}, got); d != "" || status != http.StatusNoContent {
