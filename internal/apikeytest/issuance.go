@@ -251,7 +251,8 @@ func testLastDenial(t *testing.T, f Fixture) {
 		t.Fatal(err)
 	}
 	f.refusedByHook(t, "disabled", issued.Key, issued.Secret)
-	if got := last(); got == nil || got.Reason != apikey.DeniedDisabled || f.Clock.Now().Sub(got.At).Abs() > time.Minute {
+	Eventually(t, "it is written down", func() bool { return last() != nil })
+	if got := last(); got.Reason != apikey.DeniedDisabled || f.Clock.Now().Sub(got.At).Abs() > time.Minute {
 		t.Errorf("refused while disabled: %+v", got)
 	}
 }
