@@ -37,7 +37,7 @@ func factsOf(r Record) KeyFacts {
 // is refused exactly when the record is not open, and for its status.
 func TestDenialFollowsStatus(t *testing.T) {
 	base := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
-	r := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // reproducible; nothing secret
+	r := rand.New(rand.NewPCG(1, 2))
 	moment := func() *time.Time {
 		if r.IntN(2) == 0 {
 			return nil

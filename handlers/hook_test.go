@@ -144,7 +144,7 @@ func TestHookDeadline(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	start = time.Now()
 	fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\n%s: %s\r\nContent-Length: 10\r\n\r\n{", HookPath, HookHeader, hookSecret)
 	_ = conn.SetReadDeadline(time.Now().Add(5 * time.Second))
