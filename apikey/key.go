@@ -224,6 +224,10 @@ type Upkeep struct {
 	Unclaimed   string    // the rotation in place whose secret nobody was told; "": none
 	TokensEndBy time.Time // no token issued under earlier settings lives past this
 	DueAt       time.Time // the next moment converge has something to do; zero: never
+	// StatusIndex is the key's place in the status lists (statuslist.go), from 1
+	// on. The ledger gives it when the key is made and keeps it; no other key has
+	// it, ever. 0: not made yet.
+	StatusIndex int64
 }
 
 // PendingChange is a change that has been accepted and is not yet done.

@@ -11,9 +11,10 @@
 // over those in state begun is a key's lock, the same on both databases.
 // public_keys are the thumbprints in use, replays what an Idempotency-Key gets
 // again, events the audit, chain its head. quotas has a row to lock for every
-// owner and environment whose number of keys is bounded. usage_hours, usage_days
-// and usage_scopes count what keys are used for, usage_writers tells which batches
-// of which process are in it.
+// owner and environment whose number of keys is bounded. status_indexes counts the
+// places in the status lists that were given. usage_hours, usage_days and
+// usage_scopes count what keys are used for, usage_writers tells which batches of
+// which process are in it.
 //
 // # Statements
 //
@@ -23,9 +24,9 @@
 // statement that fails. Only lists, whose shape varies, are put together by bun.
 //
 // Statements of one transaction lock in one order (replays, changes,
-// quotas, public_keys; in T2 keys, then last the chain), so transactions wait for each
-// other but never in a circle. What counts for keys holds their rows first, in
-// order of their ids, and then nothing that others wait for.
+// quotas, public_keys; in T2 keys, status_indexes for a new key, then last the chain),
+// so transactions wait for each other but never in a circle. What counts for keys
+// holds their rows first, in order of their ids, and then nothing that others wait for.
 //
 // # Erasure
 //

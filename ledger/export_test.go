@@ -2,8 +2,29 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"fmt"
 )
+
+// MigrateTo brings the database to the schema of a version, up or down.
+func MigrateTo(ctx context.Context, cfg Config, version int64) error {
+	d, err := connect(ctx, cfg, true)
+	if err != nil {
+		return err
+	}
+	unlock, err := d.lockMigrations(ctx)
+	if err != nil {
+		return errors.Join(err, d.Close())
+	}
+	p, err := d.provider()
+	if err == nil {
+		_, err = p.UpTo(ctx, version)
+	}
+	if err == nil {
+		_, err = p.DownTo(ctx, version)
+	}
+	return errors.Join(err, unlock(), d.Close())
+}
 
 // Exec runs a statement on the writer, as nobody else can.
 func (d *DB) Exec(ctx context.Context, text string, args ...any) error {

@@ -32,7 +32,7 @@ const (
 var fixed = []string{insertReplay, takeReplay, answerReplay, forgetReplay, sameInLine, insertChange, queueChange, forgetChange, targetChange, settleChange,
 	promoteChange, changeState, selectRecord, selectPending, finishChange, abandonChange, releaseChange, takeChange,
 	claimSecret, unclaimedSecret, upsertKey, deleteTerms, deleteKey, freePublicKeys, freePublicKey, unbornPublicKeys, nextEvent, insertEvent, moveHead,
-	countTouch, lockQuota, usedQuota, takeQuota, holdOperation, takeOperation, saveOperation, enterBatch, forgetScopes, askScopes, deleteHours, deleteDays, deleteScopes}
+	countTouch, lockQuota, usedQuota, takeQuota, takeStatusIndex, holdOperation, takeOperation, saveOperation, enterBatch, forgetScopes, askScopes, deleteHours, deleteDays, deleteScopes}
 
 // Finish implements [apikey.Ledger].
 func (d *DB) Finish(ctx context.Context, f apikey.Finish) error {
@@ -96,8 +96,14 @@ type finishedRow struct {
 	Terms      string
 }
 
-// store writes the key, and its terms if they differ from those before.
-func (t tx) store(ctx context.Context, d apikey.Definition, up apikey.Upkeep, before string) error {
+// store writes the key, and its terms if they differ from those before; "": the
+// key is new.
+func (t tx) store(ctx context.Context, d apikey.Definition, up apikey.Upkeep, before string) (err error) {
+	if before == "" {
+		if up, err = t.birth(ctx, up); err != nil {
+			return err
+		}
+	}
 	terms := termsOf(d)
 	row, err := newKeyRow(d, up, terms)
 	if err != nil {
@@ -221,10 +227,16 @@ func (d *DB) Take(ctx context.Context, op string, attempt int, lease time.Durati
 
 // Import writes records as they are, all or none, without changes and events:
 // for moving a ledger to another database, and for filling one to measure it.
-// Pending changes and counts of tokens are left out.
+// Pending changes and counts of tokens are left out. Records without a place in the
+// status lists get one, in their order; the others keep theirs, which nobody else
+// may have.
 func (d *DB) Import(ctx context.Context, records []apikey.Record) error {
 	const atOnce = 200 // rows a statement, so that it stays below every limit
+	records = slices.Clone(records)
 	return d.transact(ctx, "import", func(t tx) error {
+		if err := t.placed(ctx, records); err != nil {
+			return err
+		}
 		for some := range slices.Chunk(records, atOnce) {
 			if err := t.importSome(ctx, some); err != nil {
 				return err

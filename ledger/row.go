@@ -24,6 +24,7 @@ type recordRow struct {
 	DueAt       int64
 	ToldUntil   int64
 	Unclaimed   string
+	StatusIndex int64
 	Definition  string
 	// Of the key that this one replaces; nil without one.
 	PrevEndsAt, PrevExpiresAt, PrevRevokedAt *int64
@@ -33,7 +34,7 @@ type recordRow struct {
 }
 
 // recordColumns are those of recordRow.
-const recordColumns = `k.op, k.open, k.drifted, k.sweep_at, k.confirm_at, k.tokens_end_by, k.due_at, k.told_until, k.unclaimed, k.definition,
+const recordColumns = `k.op, k.open, k.drifted, k.sweep_at, k.confirm_at, k.tokens_end_by, k.due_at, k.told_until, k.unclaimed, k.status_index, k.definition,
 	p.ends_at AS prev_ends_at, p.expires_at AS prev_expires_at, p.revoked_at AS prev_revoked_at,
 	k.last_used_at, k.last_denied_at, k.last_denial`
 
@@ -42,7 +43,8 @@ const joinPredecessor = " LEFT JOIN keys p ON p.id = k.replaces"
 
 func (r recordRow) record() (apikey.Record, error) {
 	out := apikey.Record{Upkeep: apikey.Upkeep{Op: r.Op, Open: r.Open, Drifted: r.Drifted, SweepAt: moment(r.SweepAt),
-		ConfirmAt: moment(r.ConfirmAt), TokensEndBy: moment(r.TokensEndBy), DueAt: moment(r.DueAt), ToldUntil: moment(r.ToldUntil), Unclaimed: r.Unclaimed}}
+		ConfirmAt: moment(r.ConfirmAt), TokensEndBy: moment(r.TokensEndBy), DueAt: moment(r.DueAt), ToldUntil: moment(r.ToldUntil), Unclaimed: r.Unclaimed,
+		StatusIndex: r.StatusIndex}}
 	if r.PrevRevokedAt != nil {
 		out.Predecessor = &apikey.Predecessor{EndsAt: moment(min(*r.PrevEndsAt, *r.PrevExpiresAt)), Revoked: *r.PrevRevokedAt < never}
 	}
@@ -89,6 +91,7 @@ type keyRow struct {
 	ToldUntil     int64
 	Unclaimed     string
 	Replaces      string
+	StatusIndex   int64
 	Definition    string
 	// Written by an import alone: a change holds what it read earlier.
 	LastUsedAt   int64
@@ -96,14 +99,15 @@ type keyRow struct {
 	LastDenial   string
 }
 
-// upsertKey writes a whole row; values gives its columns in this order.
+// upsertKey writes a whole row; values gives its columns in this order. The place
+// in the status lists stays what it was made with.
 var upsertKey = func() string {
 	columns := strings.Fields(`id root_id kind owner environment auth_method revision name_key created_at updated_at expires_at ends_at
-		disabled_at disabled_until revoked_at terms op open drifted sweep_at confirm_at tokens_end_by due_at told_until unclaimed replaces definition`)
+		disabled_at disabled_until revoked_at terms op open drifted sweep_at confirm_at tokens_end_by due_at told_until unclaimed replaces status_index definition`)
 	var marks, sets []string
 	for i, c := range columns {
 		marks = append(marks, mark(i+1))
-		if i > 0 {
+		if c != "id" && c != "status_index" {
 			sets = append(sets, c+" = excluded."+c)
 		}
 	}
@@ -113,7 +117,7 @@ var upsertKey = func() string {
 
 func (r keyRow) values() []any {
 	return []any{r.ID, r.RootID, r.Kind, r.Owner, r.Environment, r.AuthMethod, r.Revision, r.NameKey, r.CreatedAt, r.UpdatedAt, r.ExpiresAt, r.EndsAt,
-		r.DisabledAt, r.DisabledUntil, r.RevokedAt, r.Terms, r.Op, r.Open, r.Drifted, r.SweepAt, r.ConfirmAt, r.TokensEndBy, r.DueAt, r.ToldUntil, r.Unclaimed, r.Replaces, r.Definition}
+		r.DisabledAt, r.DisabledUntil, r.RevokedAt, r.Terms, r.Op, r.Open, r.Drifted, r.SweepAt, r.ConfirmAt, r.TokensEndBy, r.DueAt, r.ToldUntil, r.Unclaimed, r.Replaces, r.StatusIndex, r.Definition}
 }
 
 func newKeyRow(d apikey.Definition, up apikey.Upkeep, terms []termRow) (keyRow, error) {
@@ -127,7 +131,7 @@ func newKeyRow(d apikey.Definition, up apikey.Upkeep, terms []termRow) (keyRow, 
 		DisabledUntil: unixPointer(d.DisabledUntil), RevokedAt: unixPointer(d.RevokedAt), Terms: digest(terms),
 		Op: up.Op, Open: up.Open, Drifted: up.Drifted, SweepAt: unix(up.SweepAt), ConfirmAt: unix(up.ConfirmAt),
 		TokensEndBy: unix(up.TokensEndBy), DueAt: unix(up.DueAt), ToldUntil: unix(up.ToldUntil), Unclaimed: up.Unclaimed,
-		Replaces: textOf(d.Replaces), Definition: string(definition)}, nil
+		Replaces: textOf(d.Replaces), StatusIndex: up.StatusIndex, Definition: string(definition)}, nil
 }
 
 // textOf is what p points to, "" for nil.
