@@ -71,7 +71,9 @@ func routes(t *testing.T) []string {
 		Authenticate: func(context.Context, string) (apikey.Caller, error) {
 			return apikey.Caller{}, apikey.ErrUnauthenticated
 		},
-		Holder: struct{ apikey.Holder }{},
+		Holder:       struct{ apikey.Holder }{},
+		Introspector: struct{ apikey.Introspector }{},
+		StatusLists:  struct{ apikey.StatusLists }{},
 	})
 	if err != nil {
 		t.Fatal(err)

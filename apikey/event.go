@@ -1,6 +1,9 @@
 package apikey
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Action is what was done, as events and changes name it.
 type Action string
@@ -33,10 +36,13 @@ const (
 	ActionConverge Action = "key.converged"
 )
 
+// NarrowingActions end or pause a key.
+var NarrowingActions = []Action{ActionDisable, ActionRevoke, ActionCompleteRotation}
+
 // Narrows reports whether the action ends or pauses a key, so that it counts
 // from the moment it is accepted and waits in line instead of failing.
 func (a Action) Narrows() bool {
-	return a == ActionDisable || a == ActionRevoke || a == ActionCompleteRotation
+	return slices.Contains(NarrowingActions, a)
 }
 
 // keepsDefinition reports whether the action leaves the definition, and so the

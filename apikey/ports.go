@@ -129,6 +129,7 @@ type Ledger interface {
 	Operations
 	UsageLedger
 	Facts
+	States
 
 	// Installation is the random id of this ledger, written into every client.
 	Installation() string
@@ -331,19 +332,28 @@ type HydraCapabilities struct {
 	Version        string `json:"version" doc:"as Hydra reports it; builds from source say master"`
 }
 
-// Tokens looks up access tokens of management keys.
+// Tokens looks up access tokens at Hydra.
 type Tokens interface {
 	// Introspect answers what Hydra says of an access token (RFC 7662).
 	// ErrUnauthenticated if it is not active, ErrUnavailable if that cannot be
-	// known now. While Hydra is not ready a token seen before is answered from
-	// memory until it expires.
+	// known now. An answer is believed for a few seconds without asking again.
+	// While Hydra is not ready a token seen before is answered from memory until it
+	// expires, and said to be remembered.
 	Introspect(ctx context.Context, token string) (TokenInfo, error)
 }
 
-// TokenInfo is what is known of an active access token.
+// TokenInfo is what is known of an active access token. Texts and times that
+// Hydra leaves out are zero.
 type TokenInfo struct {
 	ClientID  string
+	Subject   string
 	Scopes    []string
-	Audiences []string
+	Audiences []string // Hydra splits what was asked for at each "|"
+	Issuer    string
+	TokenType string
+	IssuedAt  time.Time
+	NotBefore time.Time
 	ExpiresAt time.Time
+	// Remembered: Hydra cannot be asked now; it has said this a while ago.
+	Remembered bool
 }

@@ -27,6 +27,12 @@ type Config struct {
 	// Policies rule what keys may be made and how they may be changed. The zero
 	// value has no rules beyond the limits.
 	Policies Policies
+	// PublicURL is the address under which callers reach us, without a slash at
+	// its end. Empty: there are no status lists, because nothing could name them.
+	PublicURL string
+	// StatusTTL is how long a verifier may go by a status list without asking
+	// again; whole seconds. Zero: 5 s.
+	StatusTTL time.Duration
 	// ChangeTimeout bounds all calls to Hydra of one change. Zero: 20 s.
 	ChangeTimeout time.Duration
 	// Lease is how long a begun change is left to the process that began it.
@@ -78,6 +84,7 @@ type Service struct {
 	memory  *snapshot
 	denied  denials
 	canary  canary
+	status  statusBoard
 }
 
 var _ API = (*Service)(nil)
@@ -93,12 +100,16 @@ func New(cfg Config) (*Service, error) {
 	}
 	cfg.ChangeTimeout = cmp.Or(cfg.ChangeTimeout, 20*time.Second)
 	cfg.Lease = cmp.Or(cfg.Lease, 60*time.Second)
+	cfg.StatusTTL = cmp.Or(cfg.StatusTTL, 5*time.Second)
 	if cfg.Lease <= cfg.ChangeTimeout {
 		return nil, errors.New("apikey: the lease must be longer than the change timeout")
 	}
 	cfg.HoursKept, cfg.DaysKept = cmp.Or(cfg.HoursKept, hoursKept), cmp.Or(cfg.DaysKept, daysKept)
 	if day := 24 * time.Hour; cfg.HoursKept < day || cfg.HoursKept > MaxHoursKept || cfg.DaysKept < cfg.HoursKept || cfg.DaysKept > MaxDaysKept {
 		return nil, errors.New("apikey: counts of tokens are kept by hour for 1 to 31 days and by day for 1 to 1100 days, not shorter")
+	}
+	if cfg.StatusTTL < time.Second || cfg.StatusTTL%time.Second != 0 {
+		return nil, errors.New("apikey: the status lists' TTL must be whole seconds")
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now

@@ -26,7 +26,7 @@ func TestConformance(t *testing.T) {
 	f.As = func(t *testing.T, rights []apikey.Right, owners ...string) (apikey.API, context.Context) {
 		t.Helper()
 		api, ctx := direct(t, rights, owners...)
-		h, err := handlers.New(handlers.Config{API: api, Authenticate: callers.authenticate, Holder: w.Service})
+		h, err := handlers.New(handlers.Config{API: api, Authenticate: callers.authenticate, Holder: w.Service, Introspector: w.Service})
 		if err != nil {
 			t.Fatal(err)
 		}

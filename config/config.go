@@ -18,6 +18,7 @@ type Config struct {
 	Keys            Keys     `json:"keys" doc:"How keys may be changed."`
 	Usage           Usage    `json:"usage" doc:"How long it is kept what keys were used for."`
 	Limits          Limits   `json:"limits" doc:"How often one process answers whom. Each limit is a bucket: _burst requests at once, _per_minute of them afterwards."`
+	Status          Status   `json:"status" doc:"The status lists at /status, which tell verifiers of JWTs what keys have ended."`
 	Log             Log      `json:"log" doc:"What is logged, to standard error."`
 
 	// Warnings are sentences for the person who starts the program: the
@@ -85,6 +86,11 @@ type Ledger struct {
 type Keys struct {
 	RequireIfMatch bool   `json:"require_if_match" preset:"false" doc:"Refuse a PATCH without If-Match (428)."`
 	PolicyFile     string `json:"policy_file" preset:"" doc:"YAML file of the rules for keys: lifetimes, scopes, how many (docs/policy.md). Read at start. Empty: no rules beyond the limits."`
+}
+
+// Status is about status lists.
+type Status struct {
+	TTL Duration `json:"ttl" preset:"5s" min:"1s" max:"5m" doc:"How long a verifier may go by a status list without fetching it again, in whole seconds: how long a JWT of a key that was disabled goes on being accepted."`
 }
 
 // Log says what is logged.

@@ -27,6 +27,7 @@ func (l *loader) rules(c *Config) {
 	l.secrets(c)
 	l.times(c)
 	l.policies(c)
+	l.status(&c.Status)
 }
 
 func (l *loader) listen(c *Config) {
@@ -44,6 +45,12 @@ func (l *loader) listen(c *Config) {
 		l.bad("ops.listen", form)
 	case ops == s && port != 0:
 		l.bad("ops.listen", "expected another address than server.listen")
+	}
+}
+
+func (l *loader) status(s *Status) {
+	if l.fine("status.ttl") && s.TTL.Std()%time.Second != 0 {
+		l.bad("status.ttl", "expected whole seconds")
 	}
 }
 

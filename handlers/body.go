@@ -35,7 +35,7 @@ func (s *server) readBody(c *gin.Context) {
 		fail(c, unread(err))
 		return
 	}
-	if len(body) > 0 && !acceptable(r, s.holderPath(r.URL.Path)) {
+	if len(body) > 0 && !acceptable(r, s.holderPath(r.URL.Path) || r.URL.Path == introspectPath) {
 		fail(c, apikey.ErrUnsupportedMediaType)
 		return
 	}
@@ -53,7 +53,8 @@ func unread(err error) error {
 // acceptable reports whether the one Content-Type is JSON in UTF-8. A PATCH
 // may also call it by its proper name (RFC 7396 section 4). Form and text types
 // are what a browser sends across sites without asking; a form is taken where
-// the credential stands in it, and so no page can send one that is not its own.
+// the credential stands in it, or in a header that only programs set, and so no
+// page can send one that is not its own.
 func acceptable(r *http.Request, form bool) bool {
 	said := r.Header.Values("Content-Type")
 	if len(said) != 1 {

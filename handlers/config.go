@@ -24,6 +24,10 @@ type Config struct {
 	// Holder answers the holders of keys at /v1/self. Nil: those routes are not
 	// there.
 	Holder apikey.Holder
+	// Introspector looks up tokens at /v1/introspect. Nil: that route is not there.
+	Introspector apikey.Introspector
+	// StatusLists are served at /status. Nil: those routes are not there.
+	StatusLists apikey.StatusLists
 	// Ready are what /health/ready asks, by name, each within a second. The
 	// names are public, the errors only logged. None: always ready.
 	Ready map[string]func(context.Context) error

@@ -51,6 +51,12 @@ func (s *server) routes(e *gin.Engine) error {
 	if s.Holder != nil {
 		s.selfRoutes(api)
 	}
+	if s.Introspector != nil {
+		s.introspectRoute(api)
+	}
+	if s.StatusLists != nil {
+		s.statusRoutes(api)
+	}
 	s.healthRoutes(api)
 	return s.openapiRoute(e, api)
 }

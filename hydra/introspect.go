@@ -83,6 +83,7 @@ func (h *Hydra) lookUp(ctx context.Context, token string, key [32]byte) (apikey.
 	case known && !crowded(err) && h.config.Now().Before(old.info.ExpiresAt):
 		// Too many callers are no outage: whoever holds an ended token must not
 		// be able to keep it alive by crowding.
+		old.info.Remembered = true
 		return old.info, nil
 	}
 	return apikey.TokenInfo{}, err
@@ -131,26 +132,43 @@ func readIntrospection(body []byte) (apikey.TokenInfo, bool, error) {
 	if !active {
 		return apikey.TokenInfo{}, false, nil
 	}
-	var use, scope string
+	info, use, err := readToken(m)
+	return info, err == nil && use == accessToken, err
+}
+
+// accessToken is Hydra's token_use of the tokens that matter here.
+const accessToken = "access_token"
+
+// readToken reads what is said of an active token.
+func readToken(m map[string]json.RawMessage) (info apikey.TokenInfo, use string, err error) {
 	var expires int64
-	var info apikey.TokenInfo
 	if !member(m, "token_use", &use) || !member(m, "client_id", &info.ClientID) || !member(m, "exp", &expires) ||
 		expires <= 0 || !apikey.ValidID(info.ClientID) {
-		return apikey.TokenInfo{}, false, &strange{"token_use, client_id or exp is missing"}
+		return info, use, &strange{"token_use, client_id or exp is missing"}
 	}
-	if use != "access_token" {
-		return apikey.TokenInfo{}, false, nil
+	if use != accessToken {
+		return apikey.TokenInfo{}, use, nil
 	}
 	// Hydra leaves an empty scope out, and writes aud as a list.
-	if _, found := m["scope"]; found && !member(m, "scope", &scope) {
-		return apikey.TokenInfo{}, false, &strange{"scope is not a string"}
-	}
-	if _, found := m["aud"]; found && !member(m, "aud", &info.Audiences) {
-		return apikey.TokenInfo{}, false, &strange{"aud is not a list of strings"}
+	var scope string
+	var issued, from int64
+	for name, into := range map[string]any{"scope": &scope, "aud": &info.Audiences, "sub": &info.Subject, "iss": &info.Issuer,
+		"token_type": &info.TokenType, "iat": &issued, "nbf": &from} {
+		if _, found := m[name]; found && !member(m, name, into) {
+			return apikey.TokenInfo{}, use, &strange{name + " is of another type"}
+		}
 	}
 	info.Scopes = strings.Fields(scope)
-	info.ExpiresAt = time.Unix(expires, 0).UTC()
-	return info, true, nil
+	info.ExpiresAt, info.IssuedAt, info.NotBefore = seconds(expires), seconds(issued), seconds(from)
+	return info, use, nil
+}
+
+// seconds is a NumericDate (RFC 7519 section 2); zero for none.
+func seconds(n int64) time.Time {
+	if n == 0 {
+		return time.Time{}
+	}
+	return time.Unix(n, 0).UTC()
 }
 
 // member reads one member into v; false if it is absent, null or of another type.

@@ -29,14 +29,15 @@ func TestIntrospect(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := apikey.TokenInfo{
-			ClientID: w.Definition.ID, Scopes: []string{"orders:write", "orders:read"},
-			Audiences: []string{"https://api.example.com"}, ExpiresAt: got.ExpiresAt,
+			ClientID: w.Definition.ID, Subject: w.Definition.ID, Scopes: []string{"orders:write", "orders:read"},
+			Audiences: []string{"https://api.example.com"}, Issuer: got.Issuer, TokenType: "Bearer",
+			IssuedAt: got.IssuedAt, NotBefore: got.IssuedAt, ExpiresAt: got.IssuedAt.Add(15 * time.Minute),
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Error(diff)
 		}
-		if left := time.Until(got.ExpiresAt); left < 14*time.Minute || left > 15*time.Minute {
-			t.Errorf("ends in %v, want 15m", left)
+		if age := time.Since(got.IssuedAt); age < 0 || age > time.Minute || !strings.HasPrefix(got.Issuer, "http://") {
+			t.Errorf("issued %v ago by %q", age, got.Issuer)
 		}
 	}
 }
@@ -185,7 +186,7 @@ func TestIntrospectOutage(t *testing.T) {
 			}
 			outage(d)
 			tick.add(time.Minute)
-			if got, err := h.Introspect(ctx, "seen"); err != nil || got.ClientID != "key_test_1" {
+			if got, err := h.Introspect(ctx, "seen"); err != nil || got.ClientID != "key_test_1" || !got.Remembered {
 				t.Errorf("seen before: got %+v, %v", got, err)
 			}
 			if _, err := h.Introspect(ctx, "unseen"); !errors.Is(err, apikey.ErrUnavailable) || errors.Is(err, apikey.ErrUnauthenticated) {
@@ -267,6 +268,9 @@ func TestIntrospectStrict(t *testing.T) {
 		{"no end", mediaJSON, `{"active":true,"client_id":"a","token_use":"access_token"}`, apikey.ErrUnavailable},
 		{"scope as list", mediaJSON, fmt.Sprintf(`{"active":true,"client_id":"a","token_use":"access_token","exp":%d,"scope":["admin"]}`, end), apikey.ErrUnavailable},
 		{"aud as text", mediaJSON, fmt.Sprintf(`{"active":true,"client_id":"a","token_use":"access_token","exp":%d,"aud":"tokenos"}`, end), apikey.ErrUnavailable},
+		{"iat as text", mediaJSON, fmt.Sprintf(`{"active":true,"client_id":"a","token_use":"access_token","exp":%d,"iat":"1"}`, end), apikey.ErrUnavailable},
+		{"iss as list", mediaJSON, fmt.Sprintf(`{"active":true,"client_id":"a","token_use":"access_token","exp":%d,"iss":["a"]}`, end), apikey.ErrUnavailable},
+		{"sub null", mediaJSON, fmt.Sprintf(`{"active":true,"client_id":"a","token_use":"access_token","exp":%d,"sub":null}`, end), apikey.ErrUnavailable},
 		{"html", mediaHTML, active("a", time.Unix(end, 0)), apikey.ErrUnavailable},
 		{"xml", "application/xml", `<x><Active>true</Active></x>`, apikey.ErrUnavailable},
 		{"no media type", "", active("a", time.Unix(end, 0)), apikey.ErrUnavailable},

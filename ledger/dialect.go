@@ -48,7 +48,7 @@ var (
 		touch: "(SELECT touches FROM chain)", horizon: "touches + 1"}
 	postgresDialect = dialect{goose: goose.DialectPostgres, bun: func() schema.Dialect { return pgdialect.New() },
 		millis: "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)", rowLock: " FOR NO KEY UPDATE",
-		touch:  "CAST(CAST(pg_current_xact_id() AS TEXT) AS BIGINT)", horizon: "CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS TEXT) AS BIGINT)"}
+		touch: "CAST(CAST(pg_current_xact_id() AS TEXT) AS BIGINT)", horizon: "CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS TEXT) AS BIGINT)"}
 )
 
 // sqliteReaders is how many reads run at the same time, beside the one writer.

@@ -87,7 +87,8 @@ func wire(ctx context.Context, cfg *config.Config, log *slog.Logger) (*app, erro
 	}
 	hooked := cfg.Hook.Listen != ""
 	service, err := apikey.New(apikey.Config{Ledger: db, Clients: h, Tokens: h, ServerSecrets: secrets(cfg), Hook: hooked, Issuer: h,
-		RequireIfMatch: cfg.Keys.RequireIfMatch, Policies: rules, ChangeTimeout: cfg.Hydra.ChangeTimeout.Std(), Lease: cfg.Ledger.Lease.Std(),
+		RequireIfMatch: cfg.Keys.RequireIfMatch, Policies: rules, PublicURL: cfg.Server.PublicURL, StatusTTL: cfg.Status.TTL.Std(),
+		ChangeTimeout: cfg.Hydra.ChangeTimeout.Std(), Lease: cfg.Ledger.Lease.Std(),
 		HoursKept: cfg.Usage.HoursKept.Std(), DaysKept: cfg.Usage.DaysKept.Std(), Log: log})
 	if err != nil {
 		return nil, errors.Join(err, db.Close())

@@ -152,7 +152,7 @@ func (p program) runDev(ctx context.Context, o devOptions) (err error) {
 
 // serve prints what a person needs and answers requests until ctx ends.
 func (d *devStack) serve(ctx context.Context) error {
-	handler, err := handlers.New(handlers.Config{API: d.app.service, Authenticate: d.app.service.Authenticate, Holder: d.app.service, Ready: d.app.checks(), Log: d.log,
+	handler, err := handlers.New(handlers.Config{API: d.app.service, Authenticate: d.app.service.Authenticate, Holder: d.app.service, Introspector: d.app.service, StatusLists: d.app.service, Ready: d.app.checks(), Log: d.log,
 		Limits: limits(config.DefaultLimits()), InsecureLoopback: true, Version: version(), TokenURL: d.hydra.TokenURL()})
 	if err != nil {
 		return err

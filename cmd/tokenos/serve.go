@@ -89,7 +89,7 @@ func (a *app) servers(ctx context.Context, cfg *config.Config) (all sides, err e
 	if err != nil {
 		return all, err
 	}
-	hc := handlers.Config{API: a.service, Authenticate: a.service.Authenticate, Holder: a.service, Ready: a.checks(), Log: a.log,
+	hc := handlers.Config{API: a.service, Authenticate: a.service.Authenticate, Holder: a.service, Introspector: a.service, StatusLists: a.service, Ready: a.checks(), Log: a.log,
 		Version: version(), TokenURL: a.hydra.TokenURL(), TrustedProxies: proxies,
 		Limits: limits(cfg.Limits), MaxBodyBytes: int64(cfg.Server.MaxBodyBytes), RequestTimeout: cfg.Server.RequestTimeout.Std()}
 	handler, err := handlers.New(hc)

@@ -14,7 +14,8 @@ import (
 // Serve serves the world's REST API over TLS for as long as the test.
 func (w *World) Serve(t testing.TB) *httptest.Server {
 	t.Helper()
-	h, err := handlers.New(handlers.Config{API: w.Service, Authenticate: w.Service.Authenticate, Holder: w.Service})
+	h, err := handlers.New(handlers.Config{API: w.Service, Authenticate: w.Service.Authenticate, Holder: w.Service,
+		Introspector: w.Service, StatusLists: w.Service})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -64,6 +64,8 @@ func Run(t *testing.T, f Fixture) {
 		"self":        testSelf,
 		"selfRevoke":  testRevokeSelf,
 		"selfRotated": testSelfRotation,
+		"introspect":  testIntrospect,
+		"narrowed":    testIntrospectNarrowed,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, f) })
 	}

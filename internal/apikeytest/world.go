@@ -23,6 +23,9 @@ import (
 // ServerSecret is the worlds' server secret.
 const ServerSecret = "apikeytest-server-secret-0123456789abcdefgh"
 
+// PublicURL is the worlds' address, as far as they know.
+const PublicURL = "https://keys.test"
+
 // World is a service on a real ledger and a real Hydra.
 type World struct {
 	Service *apikey.Service
@@ -85,7 +88,7 @@ func NewWorld(t testing.TB, o Options) *World {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := apikey.Config{Ledger: db, Clients: h, Tokens: h, ServerSecrets: secrets, Policies: suitePolicies(), Now: o.Clock.Now, Log: log}
+	cfg := apikey.Config{Ledger: db, Clients: h, Tokens: h, ServerSecrets: secrets, Policies: suitePolicies(), PublicURL: PublicURL, Now: o.Clock.Now, Log: log}
 	if o.Config != nil {
 		o.Config(&cfg)
 	}

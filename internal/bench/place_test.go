@@ -77,7 +77,7 @@ func (p *place) serve(b *testing.B) apikey.API {
 	}
 	p.token = hydratest.MustBuy(b, hydratest.Purchase{TokenURL: p.Hydra.TokenURL(), ID: issued.Key.ID, Secret: issued.Secret.Reveal(),
 		Scopes: issued.Key.Scopes, Audiences: issued.Key.Audiences})
-	handler, err := handlers.New(handlers.Config{API: p.Service, Authenticate: p.Service.Authenticate, InsecureLoopback: true, Log: quiet})
+	handler, err := handlers.New(handlers.Config{API: p.Service, Authenticate: p.Service.Authenticate, Introspector: p.Service, InsecureLoopback: true, Log: quiet})
 	if err != nil {
 		b.Fatal(err)
 	}

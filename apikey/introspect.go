@@ -1,0 +1,117 @@
+package apikey
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// Introspector looks up the access tokens that an API is shown (RFC 7662).
+// [Service] does it; the Go client asks a server to. The caller travels in the
+// context and needs the right [TokensIntrospect]. Fails with
+// ErrUnauthenticated, ErrForbidden, and ErrUnavailable while Hydra or the ledger
+// does not answer: it is never "not active" for that.
+type Introspector interface {
+	Introspect(ctx context.Context, token Secret) (Introspection, error)
+}
+
+// Introspection is what Hydra says of an access token, cut to what the ledger
+// says of its key (RFC 7662 section 2.2). The zero value is that of every token
+// that is not active; nothing tells why. Moments are Unix seconds; 0: not told.
+type Introspection struct {
+	Active    bool        `json:"active"`
+	ClientID  string      `json:"client_id,omitzero" doc:"the key's id"`
+	Subject   string      `json:"sub,omitzero" doc:"the same"`
+	Scope     string      `json:"scope,omitzero" doc:"what the token was granted and the key still has, separated by spaces; absent: nothing" example:"orders:read"`
+	Audiences []string    `json:"aud,omitzero" doc:"what the token is for and the key is registered for, or lies below it; may be empty" example:"[\"https://api.example.com\"]"`
+	Issuer    string      `json:"iss,omitzero"`
+	TokenType string      `json:"token_type,omitzero" example:"Bearer"`
+	ExpiresAt int64       `json:"exp,omitzero" doc:"the end of the token or of its key, whichever is earlier"`
+	IssuedAt  int64       `json:"iat,omitzero"`
+	NotBefore int64       `json:"nbf,omitzero"`
+	RootID    string      `json:"root_id,omitzero" doc:"the first key of the rotation chain"`
+	Owner     string      `json:"owner,omitzero" doc:"whose key it is"`
+	Env       Environment `json:"env,omitzero" enum:"live,test"`
+}
+
+var _ Introspector = (*Service)(nil)
+
+// Introspect implements [Introspector]. Hydra's answer is believed for a few
+// seconds; the ledger is asked each time, so what is accepted there counts for
+// the next call in every process, also for a token that was being made then. A
+// management key's token is not active: it is meant for this product alone, and
+// an API that took it for a customer's would take an administrator's for one.
+func (s *Service) Introspect(ctx context.Context, token Secret) (Introspection, error) {
+	c, err := s.allow(ctx, TokensIntrospect)
+	if err != nil {
+		return Introspection{}, err
+	}
+	if s.tokens == nil {
+		return Introspection{}, unavailable("access tokens cannot be looked up here", nil)
+	}
+	info, err := s.tokens.Introspect(ctx, token.Reveal())
+	switch {
+	case errors.Is(err, ErrUnavailable):
+		return Introspection{}, unavailable("Hydra does not answer, so the token cannot be looked up now", err)
+	case errors.Is(err, ErrUnauthenticated):
+		return Introspection{}, nil
+	case err != nil:
+		return Introspection{}, err
+	case info.Remembered:
+		return Introspection{}, unavailable("Hydra does not answer, so the token cannot be looked up now", nil)
+	}
+	r, err := s.ledger.Key(ctx, info.ClientID, View{Owners: c.Owners})
+	if errors.Is(err, ErrNotFound) { // not ours, or another owner's
+		return Introspection{}, nil
+	}
+	if err != nil {
+		return Introspection{}, err
+	}
+	return s.introspection(info, r), nil
+}
+
+// introspection lays what the ledger says over what Hydra says.
+func (s *Service) introspection(info TokenInfo, r Record) Introspection {
+	_, narrowed := r.NarrowedBy()
+	// A subject of its own is a person's: nothing that a key may get.
+	if narrowed || r.Kind != KindAPI || r.StatusAt(s.now()) != StatusActive || info.Subject != "" && info.Subject != r.ID {
+		return Introspection{}
+	}
+	out := Introspection{Active: true, ClientID: r.ID, Subject: r.ID, Audiences: []string{}, Issuer: info.Issuer, TokenType: info.TokenType,
+		ExpiresAt: info.ExpiresAt.Unix(), RootID: r.RootID, Owner: r.Owner, Env: r.Environment}
+	if end := r.end(); end != nil {
+		out.ExpiresAt = min(out.ExpiresAt, end.Unix())
+	}
+	if !info.IssuedAt.IsZero() {
+		out.IssuedAt = info.IssuedAt.Unix()
+	}
+	if !info.NotBefore.IsZero() {
+		out.NotBefore = info.NotBefore.Unix()
+	}
+	kept := slices.DeleteFunc(slices.Clone(info.Scopes), func(s string) bool { return !slices.Contains(r.Scopes, s) })
+	out.Scope = strings.Join(kept, " ")
+	for _, a := range info.Audiences {
+		if slices.ContainsFunc(r.Audiences, func(registered string) bool { return yields(registered, a) }) {
+			out.Audiences = append(out.Audiences, a)
+		}
+	}
+	return out
+}
+
+// yields reports whether a key that is registered for an audience may have a
+// token for a: the audience itself, or a path below it, as Hydra grants them.
+// Hydra keeps a token's audiences joined by "|", so that what it grants as one
+// comes back as several; those that were never registered end here.
+func yields(registered, a string) bool {
+	base := strings.TrimRight(registered, "/")
+	if a == registered || a == base {
+		return true
+	}
+	if !strings.HasPrefix(a, base+"/") || !audienceURI(a) {
+		return false
+	}
+	u, err := url.Parse(a)
+	return err == nil && !slices.ContainsFunc(strings.Split(u.Path, "/"), func(s string) bool { return s == "." || s == ".." })
+}

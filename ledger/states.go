@@ -1,0 +1,81 @@
+package ledger
+
+import (
+	"context"
+	"strings"
+
+	"github.com/tokenos/tokenos/apikey"
+)
+
+// narrowing are the actions that end or pause a key, as a list in SQL.
+var narrowing = func() string {
+	quoted := make([]string, len(apikey.NarrowingActions))
+	for i, a := range apikey.NarrowingActions {
+		quoted[i] = "'" + string(a) + "'"
+	}
+	return "(" + strings.Join(quoted, ", ") + ")"
+}()
+
+// Both states apart, because each has an index of its own.
+var (
+	stateMark = `SELECT c.event_id, s.last, n.many, n.total FROM chain c, status_indexes s,
+		(SELECT COUNT(*) AS many, COALESCE(CAST(SUM(created_at % 1000000000) AS BIGINT), 0) AS total FROM (
+			SELECT created_at FROM changes WHERE state = 'begun' AND action IN ` + narrowing + `
+			UNION ALL SELECT created_at FROM changes WHERE state = 'queued' AND action IN ` + narrowing + `) accepted) n
+		WHERE c.id = 1 AND s.id = 1`
+	narrowedKeys = `SELECT k.status_index, c.action FROM changes c JOIN keys k ON k.id = c.key_id WHERE c.state = 'begun' AND c.action IN ` + narrowing + `
+		UNION ALL SELECT k.status_index, c.action FROM changes c JOIN keys k ON k.id = c.key_id WHERE c.state = 'queued' AND c.action IN ` + narrowing
+)
+
+const (
+	allStates     = `SELECT k.status_index, k.revoked_at, k.disabled_at, k.disabled_until, k.expires_at, k.ends_at FROM keys k`
+	changedStates = allStates + ` WHERE k.id IN (SELECT e.key_id FROM events e WHERE e.id > $1)`
+)
+
+// StateMark implements [apikey.States].
+func (d *DB) StateMark(ctx context.Context) (m apikey.StateMark, err error) {
+	err = d.prepared[stateMark].QueryRowContext(ctx).Scan(&m.Event, &m.LastIndex, &m.Narrowing, &m.NarrowingSum)
+	return m, fault("read the states' mark", err)
+}
+
+// Narrowed implements [apikey.States].
+func (d *DB) Narrowed(ctx context.Context) (out []apikey.NarrowedState, err error) {
+	err = d.each(ctx, narrowedKeys, func(scan func(...any) error) error {
+		var n apikey.NarrowedState
+		err := scan(&n.StatusIndex, &n.Action)
+		out = append(out, n)
+		return err
+	})
+	return out, fault("read narrowed keys", err)
+}
+
+// KeyStates implements [apikey.States].
+func (d *DB) KeyStates(ctx context.Context, since int64, f func(apikey.KeyState)) error {
+	row := func(scan func(...any) error) error {
+		var k apikey.KeyState
+		err := scan(&k.StatusIndex, &k.RevokedAt, &k.DisabledAt, &k.DisabledUntil, &k.ExpiresAt, &k.EndsAt)
+		if err == nil {
+			f(k)
+		}
+		return err
+	}
+	if since < 0 {
+		return fault("read states", d.each(ctx, allStates, row))
+	}
+	return fault("read states", d.each(ctx, changedStates, row, since))
+}
+
+// each reads rows one by one, so that many of them take no memory.
+func (d *DB) each(ctx context.Context, text string, row func(scan func(...any) error) error, args ...any) error {
+	rows, err := d.read.DB.QueryContext(ctx, text, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := row(rows.Scan); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
