@@ -156,5 +156,8 @@ func deflated(packed []byte) ([]byte, error) {
 		return nil, err
 	}
 	_, err = w.Write(packed)
-	return out.Bytes(), errors.Join(err, w.Close())
+	if err := errors.Join(err, w.Close()); err != nil {
+		return nil, err
+	}
+	return out.Bytes(), nil
 }
