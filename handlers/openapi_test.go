@@ -42,6 +42,7 @@ func published(t *testing.T) openAPI {
 	t.Helper()
 	b := newBench(t, func(c *handlers.Config) {
 		c.TokenURL, c.Holder = "https://auth.test/oauth2/token", &fakeHolder{}
+		c.Introspector, c.StatusLists = &fakeIntrospector{}, &fakeStatusLists{}
 	})
 	r := request("GET", "/openapi.json", "")
 	r.Header.Del("Authorization")
@@ -74,6 +75,12 @@ func TestOpenAPIRoutes(t *testing.T) {
 			if strings.HasPrefix(path, "/v1/") && (len(op.Security) != 2 || op.Responses["401"] == nil || op.Responses["503"] == nil) {
 				t.Errorf("%s: security %v, responses %v", at, op.Security, op.Responses)
 			}
+			if path == "/v1/introspect" {
+				if op.RequestBody == nil || len(op.RequestBody.Content) != 1 || op.RequestBody.Content["application/x-www-form-urlencoded"] == nil {
+					t.Errorf("%s: the body is described as %v", at, op.RequestBody)
+				}
+				continue
+			}
 			if op.RequestBody != nil && (op.RequestBody.Content["application/json"] == nil || op.RequestBody.Content["application/octet-stream"] != nil) {
 				t.Errorf("%s: the body is described as %v", at, op.RequestBody.Content)
 			}
@@ -81,8 +88,8 @@ func TestOpenAPIRoutes(t *testing.T) {
 	}
 	slices.Sort(got)
 	want := []string{
-		"DELETE /v1/keys/{id}", "DELETE /v1/keys/{id}/public-keys/{kid}", "GET /health/alive", "GET /health/ready", "GET /v1/capabilities", "GET /v1/events",
-		"GET /v1/keys", "GET /v1/keys/{id}", "GET /v1/keys/{id}/events", "GET /v1/keys/{id}/public-keys", "GET /v1/keys/{id}/usage", "GET /v1/operations/{id}", "GET /v1/policies", "GET /v1/policies/violations", "GET /v1/self", "PATCH /v1/keys/{id}", "POST /v1/keys",
+		"DELETE /v1/keys/{id}", "DELETE /v1/keys/{id}/public-keys/{kid}", "GET /health/alive", "GET /health/ready", "GET /status/jwks.json", "GET /status/{n}", "GET /v1/capabilities", "GET /v1/events",
+		"GET /v1/keys", "GET /v1/keys/{id}", "GET /v1/keys/{id}/events", "GET /v1/keys/{id}/public-keys", "GET /v1/keys/{id}/usage", "GET /v1/operations/{id}", "GET /v1/policies", "GET /v1/policies/violations", "GET /v1/self", "PATCH /v1/keys/{id}", "POST /v1/introspect", "POST /v1/keys",
 		"POST /v1/keys/{id}/disable", "POST /v1/keys/{id}/enable", "POST /v1/keys/{id}/public-keys", "POST /v1/keys/{id}/revoke",
 		"POST /v1/keys/{id}/rotations", "POST /v1/keys/{id}/rotations/complete", "POST /v1/keys/{id}/tokens/revoke",
 		"POST /v1/owners/{owner}/disable", "POST /v1/owners/{owner}/enable", "POST /v1/owners/{owner}/revoke", "POST /v1/owners/{owner}/tokens/revoke",

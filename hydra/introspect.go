@@ -3,7 +3,6 @@ package hydra
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
@@ -12,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/maypok86/otter/v2"
 
 	"github.com/tokenos/tokenos/apikey"
@@ -117,50 +117,42 @@ func (h *Hydra) ask(ctx context.Context, token string) (apikey.TokenInfo, error)
 	return info, nil
 }
 
-// readIntrospection reads the answer by exact member names, which the SDK and
-// encoding/json into a struct do not: only "active": true is a yes. A refresh
-// token is a no. An active token without client or end is not Hydra's answer.
-func readIntrospection(body []byte) (apikey.TokenInfo, bool, error) {
-	var m map[string]json.RawMessage
-	if json.Unmarshal(body, &m) != nil || m == nil {
-		return apikey.TokenInfo{}, false, &strange{"it is not a JSON object"}
-	}
-	var active bool
-	if !member(m, "active", &active) {
-		return apikey.TokenInfo{}, false, &strange{"active is not true or false"}
-	}
-	if !active {
-		return apikey.TokenInfo{}, false, nil
-	}
-	info, use, err := readToken(m)
-	return info, err == nil && use == accessToken, err
+// introspection is Hydra's answer (RFC 7662 section 2.2). Members that are absent
+// or null are nil.
+type introspection struct {
+	Active    *bool    `json:"active"`
+	Use       *string  `json:"token_use"`
+	ClientID  *string  `json:"client_id"`
+	ExpiresAt *int64   `json:"exp"`
+	IssuedAt  int64    `json:"iat"`
+	NotBefore int64    `json:"nbf"`
+	Scope     string   `json:"scope"` // left out if empty
+	Audiences []string `json:"aud"`   // a list, always
+	Subject   string   `json:"sub"`
+	Issuer    string   `json:"iss"`
+	TokenType string   `json:"token_type"`
 }
 
-// accessToken is Hydra's token_use of the tokens that matter here.
-const accessToken = "access_token"
-
-// readToken reads what is said of an active token.
-func readToken(m map[string]json.RawMessage) (info apikey.TokenInfo, use string, err error) {
-	var expires int64
-	if !member(m, "token_use", &use) || !member(m, "client_id", &info.ClientID) || !member(m, "exp", &expires) ||
-		expires <= 0 || !apikey.ValidID(info.ClientID) {
-		return info, use, &strange{"token_use, client_id or exp is missing"}
+// readIntrospection reads the answer by exact member names, each once, which the
+// SDK and encoding/json do not: only "active": true is a yes. A refresh token is
+// a no. An active token without client or end is not Hydra's answer.
+func readIntrospection(body []byte) (apikey.TokenInfo, bool, error) {
+	var said introspection
+	if err := json.Unmarshal(body, &said); err != nil {
+		return apikey.TokenInfo{}, false, &strange{"it is not a JSON object, or a member is of another type"}
 	}
-	if use != accessToken {
-		return apikey.TokenInfo{}, use, nil
+	switch {
+	case said.Active == nil:
+		return apikey.TokenInfo{}, false, &strange{"active is not true or false"}
+	case !*said.Active:
+		return apikey.TokenInfo{}, false, nil
+	case said.Use == nil || said.ClientID == nil || said.ExpiresAt == nil || *said.ExpiresAt <= 0 || !apikey.ValidID(*said.ClientID):
+		return apikey.TokenInfo{}, false, &strange{"token_use, client_id or exp is missing"}
+	case *said.Use != "access_token":
+		return apikey.TokenInfo{}, false, nil
 	}
-	// Hydra leaves an empty scope out, and writes aud as a list.
-	var scope string
-	var issued, from int64
-	for name, into := range map[string]any{"scope": &scope, "aud": &info.Audiences, "sub": &info.Subject, "iss": &info.Issuer,
-		"token_type": &info.TokenType, "iat": &issued, "nbf": &from} {
-		if _, found := m[name]; found && !member(m, name, into) {
-			return apikey.TokenInfo{}, use, &strange{name + " is of another type"}
-		}
-	}
-	info.Scopes = strings.Fields(scope)
-	info.ExpiresAt, info.IssuedAt, info.NotBefore = seconds(expires), seconds(issued), seconds(from)
-	return info, use, nil
+	return apikey.TokenInfo{ClientID: *said.ClientID, Subject: said.Subject, Scopes: strings.Fields(said.Scope), Audiences: said.Audiences,
+		Issuer: said.Issuer, TokenType: said.TokenType, IssuedAt: seconds(said.IssuedAt), NotBefore: seconds(said.NotBefore), ExpiresAt: seconds(*said.ExpiresAt)}, true, nil
 }
 
 // seconds is a NumericDate (RFC 7519 section 2); zero for none.
@@ -169,12 +161,6 @@ func seconds(n int64) time.Time {
 		return time.Time{}
 	}
 	return time.Unix(n, 0).UTC()
-}
-
-// member reads one member into v; false if it is absent, null or of another type.
-func member(m map[string]json.RawMessage, name string, v any) bool {
-	raw, found := m[name]
-	return found && string(raw) != "null" && json.Unmarshal(raw, v) == nil
 }
 
 func inactive(why string) error {
