@@ -30,8 +30,9 @@ func TestLoadDefaults(t *testing.T) {
 		Secret: NewSecret(goodSecret),
 		Limits: Limits{AddressPerMinute: 6000, AddressBurst: 200, CallerPerMinute: 3000, CallerBurst: 100,
 			FailuresPerMinute: 20, FailuresBurst: 20, SelfPerMinute: 10, SelfBurst: 10},
-		Usage: Usage{HoursKept: Duration(14 * day), DaysKept: Duration(400 * day)},
-		Log:   Log{Level: "info", Format: "json"},
+		Status: Status{TTL: sec(5)},
+		Usage:  Usage{HoursKept: Duration(14 * day), DaysKept: Duration(400 * day)},
+		Log:    Log{Level: "info", Format: "json"},
 	}
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(Config{}), cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("Load (-want +got):\n%s", diff)

@@ -7,8 +7,8 @@ import (
 	"github.com/tokenos/tokenos/apikey"
 )
 
-// narrowing are the actions that end or pause a key, as a list in SQL.
-var narrowing = func() string {
+// narrowingSQL are the actions that end or pause a key, as a list in SQL.
+var narrowingSQL = func() string {
 	quoted := make([]string, len(apikey.NarrowingActions))
 	for i, a := range apikey.NarrowingActions {
 		quoted[i] = "'" + string(a) + "'"
@@ -20,11 +20,11 @@ var narrowing = func() string {
 var (
 	stateMark = `SELECT c.event_id, s.last, n.many, n.total FROM chain c, status_indexes s,
 		(SELECT COUNT(*) AS many, COALESCE(CAST(SUM(created_at % 1000000000) AS BIGINT), 0) AS total FROM (
-			SELECT created_at FROM changes WHERE state = 'begun' AND action IN ` + narrowing + `
-			UNION ALL SELECT created_at FROM changes WHERE state = 'queued' AND action IN ` + narrowing + `) accepted) n
+			SELECT created_at FROM changes WHERE state = 'begun' AND action IN ` + narrowingSQL + `
+			UNION ALL SELECT created_at FROM changes WHERE state = 'queued' AND action IN ` + narrowingSQL + `) accepted) n
 		WHERE c.id = 1 AND s.id = 1`
-	narrowedKeys = `SELECT k.status_index, c.action FROM changes c JOIN keys k ON k.id = c.key_id WHERE c.state = 'begun' AND c.action IN ` + narrowing + `
-		UNION ALL SELECT k.status_index, c.action FROM changes c JOIN keys k ON k.id = c.key_id WHERE c.state = 'queued' AND c.action IN ` + narrowing
+	narrowedKeys = `SELECT k.status_index, c.action FROM changes c JOIN keys k ON k.id = c.key_id WHERE c.state = 'begun' AND c.action IN ` + narrowingSQL + `
+		UNION ALL SELECT k.status_index, c.action FROM changes c JOIN keys k ON k.id = c.key_id WHERE c.state = 'queued' AND c.action IN ` + narrowingSQL
 )
 
 const (
