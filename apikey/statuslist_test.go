@@ -12,6 +12,7 @@ import (
 	"errors"
 	"io"
 	"math/big"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -81,8 +82,11 @@ func decode(t *testing.T, signed string, jwks []byte) (d decoded) {
 		if k["d"] != "" || k["kty"] != "EC" || k["crv"] != "P-256" || k["use"] != "sig" || k["alg"] != "ES256" {
 			t.Fatalf("a key is published as %v", k)
 		}
-		public := ecdsa.PublicKey{Curve: elliptic.P256(), X: new(big.Int).SetBytes(unbase64(t, k["x"])), Y: new(big.Int).SetBytes(unbase64(t, k["y"]))}
-		if k["kid"] == d.Header.Kid && len(signature) == 64 && ecdsa.Verify(&public, digest[:], new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:])) {
+		public, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), slices.Concat([]byte{4}, unbase64(t, k["x"]), unbase64(t, k["y"])))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if k["kid"] == d.Header.Kid && len(signature) == 64 && ecdsa.Verify(public, digest[:], new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:])) {
 			verified++
 		}
 	}
@@ -444,5 +448,66 @@ func TestStatusListReload(t *testing.T) {
 	w.Clock.Advance(time.Second)
 	if d := statusOf(t, w.Service); d.at(9) != valid || d.at(1) != valid {
 		t.Errorf("after a restore: %d, %d", d.at(9), d.at(1))
+	}
+}
+
+// between is a ledger where something happens between two reads of the states.
+type between struct {
+	apikey.Ledger
+	beforeNarrowed, afterNarrowed func()
+}
+
+func (b *between) Narrowed(ctx context.Context) ([]apikey.NarrowedState, error) {
+	if b.beforeNarrowed != nil {
+		b.beforeNarrowed()
+	}
+	list, err := b.Ledger.Narrowed(ctx)
+	if b.afterNarrowed != nil {
+		b.afterNarrowed()
+	}
+	return list, err
+}
+
+// A disable that is done while the states are read is in the list all the same:
+// as accepted, or as done.
+func TestStatusListMeanwhile(t *testing.T) {
+	proxy := hydratest.NewProxy(t, hydratest.Shared(t).AdminURL())
+	reads, clock := &between{}, &stopped{}
+	clock.at.Store(time.Now().UnixNano())
+	w := apikeytest.NewWorld(t, apikeytest.Options{Idle: true, AdminURL: proxy.URL(), Config: func(c *apikey.Config) {
+		reads.Ledger = c.Ledger
+		c.Ledger, c.Now = reads, clock.Now
+	}})
+	ctx := as(t)
+	for name, place := range map[string]*func(){"before narrowings are read": &reads.beforeNarrowed, "after": &reads.afterNarrowed} {
+		k := create(ctx, t, w.Service, apikey.CreateParams{}).Key.ID
+		clock.Advance(time.Second)
+		if got := statusOf(t, w.Service).at(indexOf(t, w, k)); got != valid {
+			t.Fatalf("got %d", got)
+		}
+		proxy.Refuse()
+		if r, err := w.Service.Disable(ctx, k, apikey.DisableParams{}); err != nil || !r.Pending {
+			t.Fatalf("%+v, %v", r, err)
+		}
+		if err := proxy.Accept(); err != nil {
+			t.Fatal(err)
+		}
+		var looks atomic.Int64
+		*place = func() {
+			if looks.Add(1) > 1 {
+				return
+			}
+			apikeytest.Eventually(t, "the disable is done", func() bool {
+				_ = w.Service.Turn(ctx)
+				r, err := w.Ledger.Key(ctx, k, apikey.View{})
+				return err == nil && len(r.Pending) == 0 && r.DisabledAt != nil
+			})
+		}
+		clock.Advance(time.Second) // and no further, so that one look must tell
+		apikeytest.Eventually(t, name+" tells", func() bool { return statusOf(t, w.Service).at(indexOf(t, w, k)) == suspended })
+		if looks.Load() != 1 {
+			t.Errorf("%s: %d looks", name, looks.Load())
+		}
+		*place = nil
 	}
 }

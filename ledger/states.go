@@ -71,7 +71,7 @@ func (d *DB) each(ctx context.Context, text string, row func(scan func(...any) e
 	if err != nil {
 		return err
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }()
 	for rows.Next() {
 		if err := row(rows.Scan); err != nil {
 			return err
