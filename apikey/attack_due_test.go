@@ -71,7 +71,7 @@ func TestRefusedKeysDoNotStarveOthers(t *testing.T) {
 	for i := range stuck {
 		r := model
 		r.ID = fmt.Sprintf("stuck_%03d", i)
-		r.RootID = r.ID
+		r.RootID, r.StatusIndex = r.ID, 0
 		past := r.ExpiresAt.Add(-time.Minute)
 		r.ExpiresAt, r.DueAt = &past, past
 		records = append(records, r)
