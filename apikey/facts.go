@@ -21,6 +21,8 @@ type KeyFacts struct {
 	// CredentialEndsAt is the end of the last public key; zero also for a key
 	// with a secret.
 	CredentialEndsAt time.Time
+	// StatusIndex is its place in the status lists.
+	StatusIndex int64
 	// NoCredential: a key that needs a public key has none at all.
 	NoCredential bool
 	// Narrowed is an accepted change that ends or pauses the key and is not yet

@@ -42,17 +42,35 @@ type Claims struct {
 	Owner        string      `json:"owner"`
 	Environment  Environment `json:"env"`
 	KeyExpiresAt string      `json:"key_expires_at,omitempty"` // the earlier of expires_at and ends_at; absent: never
+	// Status is the key's place in the status lists; nil where they have no address.
+	Status *StatusClaim `json:"status,omitempty"`
+}
+
+// StatusClaim is the claim "status" of draft-ietf-oauth-status-list.
+type StatusClaim struct {
+	StatusList StatusReference `json:"status_list"`
+}
+
+// StatusReference is a place in a status list.
+type StatusReference struct {
+	Index int64  `json:"idx"` // below a million, or Hydra would write 1e+06 into a JWT
+	URI   string `json:"uri"`
 }
 
 // claims are those of the key. A claim that follows from something else of the
 // key joins here, and what it follows from in [KeyFacts] and known.
-func (k known) claims() Claims {
+// base is the public URL of the status lists; "": they have none.
+func (k known) claims(base string) Claims {
 	c := Claims{RootID: k.root, Owner: k.owner.Value(), Environment: Live}
 	if k.test {
 		c.Environment = Test
 	}
 	if end := min(k.expiresAt, k.endsAt); end != NoExpiry {
 		c.KeyExpiresAt = time.Unix(end, 0).UTC().Format(time.RFC3339)
+	}
+	if base != "" && k.status > 0 {
+		n, at := StatusPlace(k.status)
+		c.Status = &StatusClaim{StatusReference{Index: at, URI: StatusListURI(base, n)}}
 	}
 	return c
 }
@@ -96,7 +114,7 @@ func (s *Service) Decide(ctx context.Context, q TokenRequest) Decision {
 		s.denied.count(why)
 		return Decision{Verdict: Refused, Denied: why}
 	}
-	return Decision{Verdict: Allowed, Claims: k.claims()}
+	return Decision{Verdict: Allowed, Claims: k.claims(s.cfg.PublicURL)}
 }
 
 func (s *Service) filled() bool {

@@ -79,6 +79,7 @@ type known struct {
 	endsAt     int64
 	disabledTo int64 // before it the key is disabled
 	signsTo    int64 // before it the key has a credential
+	status     int64 // its place in the status lists
 	revoked    bool
 	test       bool
 	narrowed   narrowing
@@ -91,7 +92,7 @@ func newSnapshot() *snapshot {
 
 func knownFrom(f KeyFacts) known {
 	k := known{root: f.RootID, owner: unique.Make(f.Owner), expiresAt: secondsOf(f.ExpiresAt), endsAt: secondsOf(f.EndsAt),
-		signsTo: secondsOf(f.CredentialEndsAt), revoked: f.Revoked, test: f.Environment == Test, narrowed: narrowingOf(f.Narrowed)}
+		signsTo: secondsOf(f.CredentialEndsAt), revoked: f.Revoked, test: f.Environment == Test, narrowed: narrowingOf(f.Narrowed), status: f.StatusIndex}
 	if f.RootID == f.ID {
 		k.root = f.ID // one text for both
 	}

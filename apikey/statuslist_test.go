@@ -332,15 +332,15 @@ func TestStatusListKeys(t *testing.T) {
 	}
 }
 
-// watched is a ledger that counts looks, fails, and keeps them waiting.
-type watched struct {
+// lookedAt is a ledger that counts looks, fails, and keeps them waiting.
+type lookedAt struct {
 	apikey.Ledger
 	looks, at, most atomic.Int64
 	fail            atomic.Bool
 	hold            func()
 }
 
-func (c *watched) StateMark(ctx context.Context) (apikey.StateMark, error) {
+func (c *lookedAt) StateMark(ctx context.Context) (apikey.StateMark, error) {
 	c.looks.Add(1)
 	c.most.Store(max(c.most.Load(), c.at.Add(1)))
 	defer c.at.Add(-1)
@@ -356,7 +356,7 @@ func (c *watched) StateMark(ctx context.Context) (apikey.StateMark, error) {
 // However many ask, one looks at a time; while the ledger does not answer, what
 // is known is served until it is as old as the TTL, and then nothing.
 func TestStatusListOneLook(t *testing.T) {
-	clock, ledger := &stopped{}, &watched{}
+	clock, ledger := &stopped{}, &lookedAt{}
 	clock.at.Store(time.Now().UnixNano())
 	w := apikeytest.NewWorld(t, apikeytest.Options{Idle: true, Config: func(c *apikey.Config) {
 		ledger.Ledger = c.Ledger
@@ -416,7 +416,7 @@ func TestStatusListOneLook(t *testing.T) {
 // A list reaches as far as the ledger's last key, also for keys that came
 // without an event, and begins anew with a ledger that was put back.
 func TestStatusListReload(t *testing.T) {
-	ledger := &watched{}
+	ledger := &lookedAt{}
 	w := apikeytest.NewWorld(t, apikeytest.Options{Idle: true, Config: func(c *apikey.Config) {
 		ledger.Ledger = c.Ledger
 		c.Ledger = ledger

@@ -28,7 +28,7 @@ const strength = `CASE action WHEN 'key.revoked' THEN 3 WHEN 'key.disabled' THEN
 var narrowing = []apikey.Action{"", apikey.ActionCompleteRotation, apikey.ActionDisable, apikey.ActionRevoke}
 
 const (
-	selectFacts = `SELECT k.id, k.root_id, k.owner, k.environment, k.expires_at, k.ends_at, k.disabled_at, k.disabled_until, k.revoked_at,
+	selectFacts = `SELECT k.id, k.status_index, k.root_id, k.owner, k.environment, k.expires_at, k.ends_at, k.disabled_at, k.disabled_until, k.revoked_at,
 		CASE WHEN k.auth_method = 'private_key_jwt' THEN k.definition ELSE '' END AS signing,
 		COALESCE((SELECT ` + strength + ` FROM changes WHERE key_id = k.id AND state = 'begun'), 0) AS begun,
 		COALESCE((SELECT MAX(` + strength + `) FROM changes WHERE key_id = k.id AND state = 'queued'), 0) AS queued FROM keys k`
@@ -56,12 +56,13 @@ type factsRow struct {
 	ExpiresAt, EndsAt, DisabledAt, DisabledUntil, RevokedAt int64
 	Signing                                                 string // the definition of a key that needs public keys
 	Begun, Queued                                           int
+	StatusIndex                                             int64
 }
 
 func (r factsRow) facts() (apikey.KeyFacts, error) {
 	f := apikey.KeyFacts{ID: r.ID, RootID: r.RootID, Owner: r.Owner, Environment: apikey.Environment(r.Environment),
 		Revoked: r.RevokedAt < never, Disabled: r.DisabledAt < never, DisabledUntil: moment(r.DisabledUntil),
-		ExpiresAt: moment(r.ExpiresAt), EndsAt: moment(r.EndsAt), Narrowed: narrowing[max(r.Begun, r.Queued)]}
+		ExpiresAt: moment(r.ExpiresAt), EndsAt: moment(r.EndsAt), Narrowed: narrowing[max(r.Begun, r.Queued)], StatusIndex: r.StatusIndex}
 	if r.Signing == "" {
 		return f, nil
 	}
