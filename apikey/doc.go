@@ -29,4 +29,10 @@
 // What is done to every key of an owner is an operation (owners.go): a row with
 // a cursor that background work carries on (walk.go), one ordinary change for
 // each key (deal.go).
+//
+// # A token request
+//
+// Hydra asks before it issues a token ([Service.Decide], issuance.go). The answer
+// comes from a memory of all keys (snapshot.go) that follows the ledger by ids of
+// touched keys (follow.go, [Facts]); a canary proves that Hydra asks (canary.go).
 package apikey

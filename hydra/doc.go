@@ -16,6 +16,8 @@
 //   - a 404 or 409 counts only in Hydra's own words, because a proxy's 404
 //     must not pass for "this client is gone".
 //
+// hook.go is the other direction: what Hydra asks before it issues a token.
+//
 // The way of a call: an operation (clients.go, introspect.go, prove.go,
 // ready.go, capabilities.go) → exchange (call.go), which sets the deadline → the SDK or
 // raw HTTP → transport (transport.go): bulkhead, retries, time-out of one

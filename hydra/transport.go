@@ -56,7 +56,7 @@ func newTransport(c Config, unreached func(error)) *transport {
 		// authentication of its own.
 		Proxy:                  nil,
 		DialContext:            (&net.Dialer{Timeout: 2 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
-		TLSClientConfig:        c.TLS,
+		TLSClientConfig:        c.TLS.Clone(), // net/http writes to it, and there are two transports
 		TLSHandshakeTimeout:    2 * time.Second,
 		ForceAttemptHTTP2:      true,
 		DisableCompression:     true,

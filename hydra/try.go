@@ -27,7 +27,7 @@ var errNoWord = errors.New("hydra says nothing of its hook")
 // Try implements [apikey.Issuer]. The hook is asked before Hydra looks at the
 // client's grants, and its 403 is the one answer that only it can cause.
 func (h *Hydra) Try(ctx context.Context, c apikey.Credential, scope string) (apikey.HookAnswer, error) {
-	k := &call{operation: "try the hook", id: c.ID, manner: lookupOnce, secret: c.Secret}
+	k := &call{operation: "try the hook", id: c.ID, manner: probe, secret: c.Secret}
 	if h.token == "" {
 		return apikey.HookUnknown, failure(k, apikey.ErrUnavailable, errors.New("no public url is configured"))
 	}

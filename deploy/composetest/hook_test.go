@@ -61,7 +61,9 @@ func TestTokenHook(t *testing.T) {
 		if !slices.Contains(service.Command, "--config=/run/secrets/hydra_hook.yaml") {
 			t.Errorf("%s does not read it: %v", name, service.Command)
 		}
-		if !slices.ContainsFunc(service.Secrets, func(s types.ServiceSecretConfig) bool { return s.Source == "hydra_hook" && s.Target == "/run/secrets/hydra_hook.yaml" }) {
+		if !slices.ContainsFunc(service.Secrets, func(s types.ServiceSecretConfig) bool {
+			return s.Source == "hydra_hook" && s.Target == "/run/secrets/hydra_hook.yaml"
+		}) {
 			t.Errorf("%s does not have it", name)
 		}
 		if deref(service.Environment["SSL_CERT_FILE"]) != "/run/secrets/tls_authority" {
