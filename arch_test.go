@@ -23,6 +23,7 @@ var arrows = map[string][]string{
 	"cmd/tokenos":         {"*"},
 	"config":              {},
 	"e2e":                 {"*"},
+	"examples/api":        {"keyauth", "keyauth/ginauth"},
 	"handlers":            {"apikey"},
 	"hydra":               {"apikey"},
 	"hydradev":            {},
@@ -47,13 +48,20 @@ var arrows = map[string][]string{
 // outside are the modules of others that only some packages may import.
 var outside = map[string][]string{
 	"github.com/ory/hydra-client-go": {"hydra"},
-	"github.com/gin-gonic/gin":       {"handlers", "keyauth/ginauth", "web", "cmd/tokenos"},
+	"github.com/gin-gonic/gin":       {"handlers", "keyauth/ginauth", "examples/api", "web", "cmd/tokenos"},
 	"github.com/uptrace/bun":         {"ledger"},
 	"modernc.org/sqlite":             {"ledger"},
 }
 
 // inTheMiddle are the modules of others that apikey may import.
 var inTheMiddle = []string{"github.com/go-jose/go-jose", "golang.org/x/text"}
+
+// atTheAPI are those that keyauth may import, which API teams take into programs
+// of theirs.
+var atTheAPI = []string{"github.com/go-jose/go-jose", "github.com/maypok86/otter", "golang.org/x/sync"}
+
+// few are the packages that may import only some modules of others.
+var few = map[string][]string{"apikey": inTheMiddle, "keyauth": atTheAPI, "keyauth/ginauth": {"github.com/gin-gonic/gin"}}
 
 // within reports whether the import path is the module's or lies in it.
 func within(path, module string) bool {
@@ -80,7 +88,8 @@ func wrongArrows(name string, imports []string) []string {
 			}
 		}
 		isModule := strings.Contains(strings.Split(path, "/")[0], ".")
-		if name == "apikey" && isModule && !slices.ContainsFunc(inTheMiddle, func(m string) bool { return within(path, m) }) {
+		only, limited := few[name]
+		if limited && isModule && !slices.ContainsFunc(only, func(m string) bool { return within(path, m) }) {
 			wrong = append(wrong, name+" imports "+path)
 		}
 	}
@@ -138,6 +147,8 @@ func TestWrongArrowsAreSeen(t *testing.T) {
 		{"client", []string{"github.com/gin-gonic/gin"}, []string{"client imports github.com/gin-gonic/gin"}},
 		{"cmd/tokenos", []string{module + "/ledger", module + "/handlers", module + "/internal/pgtest"}, []string{"cmd/tokenos imports internal/pgtest"}},
 		{"internal/apikeytest", []string{module + "/ledger", module + "/internal/hydratest", module + "/cmd/tokenos"}, []string{"internal/apikeytest imports cmd/tokenos"}},
+		{"keyauth", []string{"net/http", "github.com/maypok86/otter/v2", module + "/apikey", "github.com/gin-gonic/gin"}, []string{"keyauth imports apikey", "keyauth imports github.com/gin-gonic/gin", "keyauth imports github.com/gin-gonic/gin"}},
+		{"keyauth", []string{"golang.org/x/text/unicode/norm"}, []string{"keyauth imports golang.org/x/text/unicode/norm"}},
 		{"shared", nil, []string{"shared is a new package: say in arch_test.go what it may import"}},
 	} {
 		if diff := cmp.Diff(c.want, wrongArrows(c.name, c.imports)); diff != "" {

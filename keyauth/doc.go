@@ -1,0 +1,2 @@
+// Package keyauth checks access tokens.
+package keyauth
