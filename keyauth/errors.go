@@ -97,6 +97,10 @@ func (e *Error) Unwrap() []error {
 func invalid(why Reason) *Error { return &Error{Kind: ErrInvalidToken, Reason: why} }
 
 func unavailable(who Reason, cause error) *Error {
+	if errors.Is(cause, ErrInvalidToken) {
+		// That a status list is no good token says nothing against the caller's.
+		cause = errors.New(cause.Error())
+	}
 	return &Error{Kind: ErrUnavailable, Reason: who, RetryAfter: retryIn, cause: cause}
 }
 
