@@ -268,6 +268,11 @@ func (w *world) jwt(claims map[string]any) string {
 	return es256(header, string(must(json.Marshal(claims))), esKey)
 }
 
+func decoded(s string) (string, error) {
+	b, err := base64.RawURLEncoding.DecodeString(s)
+	return string(b), err
+}
+
 func b64(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
 
 // es256 signs any header and payload, good or not, as RFC 7518 section 3.4 says.
