@@ -22,7 +22,7 @@ func Example() {
 		Introspection: keyauth.Introspection{
 			URL: "https://keys.example.com/v1/introspect",
 			// In earnest: an oauth2.TokenSource that buys one with a management key.
-			Token: func(context.Context) (string, error) { return "token of this API", nil },
+			Token: func(context.Context) (string, error) { return "token-of-this-api", nil },
 		},
 	})
 	if err != nil {
@@ -38,7 +38,7 @@ func Example() {
 	})))
 
 	rec := httptest.NewRecorder()
-	mux.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "https://api.example.com/orders", nil))
+	mux.ServeHTTP(rec, httptest.NewRequestWithContext(context.Background(), http.MethodGet, "https://api.example.com/orders", nil))
 	fmt.Println(rec.Code, rec.Header().Get("WWW-Authenticate"))
 	fmt.Println(rec.Body)
 	// Output:
@@ -52,7 +52,7 @@ func ExampleFromContext() {
 	defer tokenos.Close()
 	v, err := keyauth.New(keyauth.Config{
 		Audiences:        []string{"https://api.example.com"},
-		Introspection:    keyauth.Introspection{URL: tokenos.URL + "/v1/introspect", Token: func(context.Context) (string, error) { return "token of this API", nil }},
+		Introspection:    keyauth.Introspection{URL: tokenos.URL + "/v1/introspect", Token: func(context.Context) (string, error) { return "token-of-this-api", nil }},
 		InsecureLoopback: true, // for this example; never in production
 	})
 	if err != nil {
@@ -65,7 +65,7 @@ func ExampleFromContext() {
 		who, _ := keyauth.FromContext(r.Context())
 		fmt.Fprintf(w, "%s of %s may %v", who.RootID, who.Owner, who.Scopes)
 	}))
-	r := httptest.NewRequest(http.MethodGet, "https://api.example.com/orders", nil)
+	r := httptest.NewRequestWithContext(context.Background(), http.MethodGet, "https://api.example.com/orders", nil)
 	r.Header.Set("Authorization", "Bearer ory_at_example.token")
 	rec := httptest.NewRecorder()
 	orders.ServeHTTP(rec, r)

@@ -217,9 +217,9 @@ func signIn(t *testing.T, s *hydradev.Server) (id, access string) {
 	accept := func(kind, challenge string, body map[string]any) string {
 		r := must(http.NewRequestWithContext(t.Context(), http.MethodPut, s.AdminURL()+"/admin/oauth2/auth/requests/"+kind+"/accept?"+kind+"_challenge="+url.QueryEscape(challenge), strings.NewReader(string(must(json.Marshal(body))))))
 		r.Header.Set("Content-Type", "application/json")
-		var said struct{ Redirect_to string }
+		var said map[string]string
 		do(t, r, &said)
-		return said.Redirect_to
+		return said["redirect_to"]
 	}
 	login := follow(s.PublicURL() + "/oauth2/auth?" + url.Values{"client_id": {"web"}, "response_type": {"code"}, "scope": {"openid"}, "audience": {api}, "redirect_uri": {redirect}, "state": {rand.Text()}, "nonce": {rand.Text()}}.Encode())
 	consent := follow(accept("login", login.Query().Get("login_challenge"), map[string]any{"subject": "ana"}))
@@ -227,12 +227,15 @@ func signIn(t *testing.T, s *hydradev.Server) (id, access string) {
 	form := url.Values{"grant_type": {"authorization_code"}, "code": {back.Query().Get("code")}, "redirect_uri": {redirect}, "client_id": {"web"}, "client_secret": {"secret-of-web"}}
 	r := must(http.NewRequestWithContext(t.Context(), http.MethodPost, s.TokenURL(), strings.NewReader(form.Encode())))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	var tokens struct{ Id_token, Access_token string }
+	var tokens struct {
+		ID     string `json:"id_token"`
+		Access string `json:"access_token"`
+	}
 	do(t, r, &tokens)
-	if tokens.Id_token == "" || tokens.Access_token == "" {
+	if tokens.ID == "" || tokens.Access == "" {
 		t.Fatal("Hydra gave no tokens")
 	}
-	return tokens.Id_token, tokens.Access_token
+	return tokens.ID, tokens.Access
 }
 
 func do(t *testing.T, r *http.Request, into any) {

@@ -83,7 +83,7 @@ func inflate(compressed []byte) ([]byte, error) {
 	if err != nil {
 		return nil, strange("lst is compressed by zlib")
 	}
-	defer z.Close() //nolint:errcheck // what was read is already read
+	defer z.Close()
 	out, err := io.ReadAll(io.LimitReader(z, maxListBytes+1))
 	switch {
 	case errors.Is(err, zlib.ErrChecksum) || err != nil:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -132,15 +133,19 @@ func (v *Verifier) verify(ctx context.Context, raw string, format Format) (*toke
 
 // tokenForm reports whether s is a b64token (RFC 6750 section 2.1).
 func tokenForm(s string) bool {
-	body := len(s)
-	for body > 0 && s[body-1] == '=' {
-		body--
-	}
-	for i := range body {
-		c := s[i]
-		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '.' || c == '_' || c == '~' || c == '+' || c == '/') {
+	body := strings.TrimRight(s, "=")
+	for i := range len(body) {
+		if !tokenBytes[body[i]] {
 			return false
 		}
 	}
-	return body > 0
+	return body != ""
 }
+
+// tokenBytes are the bytes of a b64token before its padding.
+var tokenBytes = func() (is [256]bool) {
+	for _, c := range "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/" {
+		is[c] = true
+	}
+	return is
+}()
