@@ -25,7 +25,7 @@ RUNS ?= 2000
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} \
 		/^##@ / {printf "\n%s\n", substr($$0, 5)} \
-		/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+		/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: dev
 dev: ## run tokenos and Hydra on this machine, for development
@@ -72,6 +72,10 @@ fuzz: ## run every fuzz target for FUZZTIME
 .PHONY: bench
 bench: ## measure beside Hydra what BENCH matches (docs/performance.md)
 	TOKENOS_TEST_REQUIRE=1 go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -timeout 0 $(if $(filter ./...,$(PKG)),./internal/bench,$(PKG))
+
+.PHONY: bench-keyauth
+bench-keyauth: ## measure keyauth beside go-oidc and golang-jwt
+	cd keyauth/bench && go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -timeout 0
 
 .PHONY: fmt
 fmt: ## format every Go file
