@@ -17,7 +17,7 @@ func (c Config) withURLs() Config {
 		c.JWKSURL = strings.TrimSuffix(c.Issuer, "/") + "/.well-known/jwks.json"
 	}
 	if c.HydraReadyURL == "" && c.InsecureHydraAdmin != "" {
-		c.HydraReadyURL = strings.TrimSuffix(c.InsecureHydraAdmin, "/") + "/health/ready"
+		c.HydraReadyURL = c.adminReadyURL()
 	}
 	if u, err := url.Parse(c.Introspection.URL); err == nil && u.Host != "" && c.StatusList.URL == "" && !c.StatusList.Off {
 		c.StatusList.URL = u.Scheme + "://" + u.Host + "/status/"
@@ -28,7 +28,12 @@ func (c Config) withURLs() Config {
 	return c
 }
 
-// checked reports everything that is wrong, before defaults are filled in.
+// adminReadyURL is where Hydra's admin API says whether it is ready.
+func (c Config) adminReadyURL() string {
+	return strings.TrimSuffix(c.InsecureHydraAdmin, "/") + "/health/ready"
+}
+
+// check reports everything that is wrong, before and after defaults are filled in.
 func (c Config) check() error {
 	var errs []error
 	need := func(ok bool, what string) {
@@ -46,7 +51,8 @@ func (c Config) check() error {
 	need(c.CacheBytes == 0 || c.CacheBytes >= 64<<10, "CacheBytes is at least 64 KiB")
 	for name, address := range map[string]string{"Issuer": c.Issuer, "JWKSURL": c.JWKSURL, "Introspection.URL": c.Introspection.URL, "HydraReadyURL": c.HydraReadyURL,
 		"StatusList.URL": c.StatusList.URL, "StatusList.JWKSURL": c.StatusList.JWKSURL} {
-		need(address == "" || c.safeURL(address), name+" must be an https URL without user, query and fragment (http on a loopback address with InsecureLoopback)")
+		insecure := name == "HydraReadyURL" && c.InsecureHydraAdmin != "" && address == c.adminReadyURL()
+		need(address == "" || insecure || c.safeURL(address), name+" must be an https URL without user, query and fragment (http on a loopback address with InsecureLoopback)")
 	}
 	need(c.InsecureHydraAdmin == "" || plainURL(c.InsecureHydraAdmin) != nil, "InsecureHydraAdmin must be an http or https URL")
 	if err := errors.Join(errs...); err != nil {

@@ -84,6 +84,25 @@ func TestConfigurationRefused(t *testing.T) {
 	}
 }
 
+// Hydra's admin API may be plain HTTP on a private network, as its name says, and so
+// may its readiness; without JWTs nothing need be said about status lists.
+func TestInsecureHydraAdmin(t *testing.T) {
+	for _, edit := range []func(*keyauth.Config){
+		func(*keyauth.Config) {},
+		func(c *keyauth.Config) { c.InsecureHydraAdmin += "/" },
+		func(c *keyauth.Config) { c.HydraReadyURL = "https://auth.example.com/health/ready" },
+	} {
+		c := keyauth.Config{Audiences: []string{api}, InsecureHydraAdmin: "http://hydra:4445"}
+		edit(&c)
+		v, err := keyauth.New(c)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		_ = v.Close()
+	}
+}
+
 // Everything that is wrong is told at once.
 func TestConfigurationErrorsTogether(t *testing.T) {
 	_, err := keyauth.New(keyauth.Config{Algorithms: []string{"none"}, Leeway: time.Hour})

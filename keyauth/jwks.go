@@ -49,10 +49,13 @@ func (r *remoteKeys) look(kid string) state {
 	since := now.Sub(r.tried)
 	may := since >= interval || since < 0
 	age := now.Sub(r.at)
-	if len(s.keys) == 0 || age >= 2*jwksFresh || age < 0 {
+	switch old := age >= jwksFresh || age < 0; {
+	case len(s.keys) == 0:
 		s.wait = may || r.busy
-	} else {
-		s.stale = age >= jwksFresh && may && !r.busy
+	case old && (age >= 2*jwksFresh || age < 0) && r.err == nil:
+		s.wait = may || r.busy
+	case old: // in an outage nobody waits for what goes on without it
+		s.stale = may && !r.busy
 	}
 	return s
 }

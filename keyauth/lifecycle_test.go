@@ -95,7 +95,7 @@ func (e everything) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // distinct is how many different tokens come in the test of the memory; a million
 // takes half a minute on a quiet machine.
-var distinct = flag.Int("tokens", 100_000, "different tokens in TestMemoryIsBounded")
+var distinct = flag.Int("tokens", 50_000, "different tokens in TestMemoryIsBounded")
 
 // However many different good tokens come, they take no more memory than
 // configured.

@@ -101,7 +101,8 @@ func (s *statusLists) current(ctx context.Context, uri string, newer bool) (*sta
 	}
 	since := now.Sub(w.done)
 	good := w.list != nil && now.Before(w.list.until)
-	late := since >= 2*s.v.config.StatusList.Interval || since < 0
+	// In an outage nobody waits for what goes on without it.
+	late := w.err == nil && (since >= 2*s.v.config.StatusList.Interval || since < 0)
 	wait := late || (newer || !good) && (since >= listRetry || w.done.IsZero())
 	s.mu.Unlock()
 	if wait {
