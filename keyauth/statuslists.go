@@ -213,7 +213,8 @@ const statusListType = "statuslist+jwt"
 // fetch gets the list; old, which may be nil, if that has not changed.
 func (s *statusLists) fetch(ctx context.Context, uri string, old *statusList) (*statusList, error) {
 	r := request{method: http.MethodGet, url: uri, accepts: []string{"application/" + statusListType}, limit: 2 << 20}
-	if old != nil {
+	// "Not modified" must not keep a list that is about to end.
+	if old != nil && s.v.config.Now().Add(2*s.v.config.StatusList.Interval).Before(old.until) {
 		r.etag = old.etag
 	}
 	a, err := s.v.call(ctx, r)
