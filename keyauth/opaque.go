@@ -26,6 +26,11 @@ func (v *Verifier) verifyOpaque(ctx context.Context, raw string) (*token, bool, 
 			return nil, unavailable(NoIntrospection, errClosed)
 		}
 		defer v.leave()
+		now := v.config.Now()
+		// Another flight may have landed since this caller looked.
+		if t, found := v.opaques.GetIfPresent(key); found && fresh(t, now, v.config.Introspection.Fresh) {
+			return t, nil
+		}
 		t, err := v.lookUp(v.life, raw)
 		if err != nil {
 			return nil, err
