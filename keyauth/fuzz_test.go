@@ -82,11 +82,11 @@ func FuzzClaims(f *testing.F) {
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		signed, err := signer.Sign(payload)
 		if err != nil {
-			t.Skip()
+			return // what cannot be signed is nobody's token
 		}
 		token, err := signed.CompactSerialize()
 		if err != nil {
-			t.Skip()
+			return
 		}
 		who, err := v.Verify(t.Context(), token)
 		if err != nil {
