@@ -1,11 +1,11 @@
 package e2e_test
 
 import (
-	"encoding/json"
+	"bufio"
 	"io"
 	"net/http"
-	"net/url"
-	"slices"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -13,35 +13,64 @@ import (
 	"github.com/tokenos/tokenos/internal/apikeytest"
 )
 
-// accept is the API that clients call with their tokens: it wants an active token
-// of the key, with exactly the scope and the audience that were asked for.
-func accept(t testing.TB, w *apikeytest.World, k apikey.Key, token string) {
+// accept shows the token to a real API, examples/api, which keyauth protects: it
+// wants an active token with the scope and the audience that were asked for, and
+// without one it answers 401.
+func accept(t testing.TB, api string, k apikey.Key, token string) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.Hydra.AdminURL()+"/admin/oauth2/introspect",
-		strings.NewReader(url.Values{"token": {token}}.Encode()))
+	orders := api + "/orders"
+	if status, body := ask(t, orders, token); status != http.StatusOK {
+		t.Errorf("the API answers %d %s to a token of %s", status, body, k.ID)
+	}
+	if status, _ := ask(t, orders, token+"x"); status != http.StatusUnauthorized {
+		t.Errorf("the API answers %d to a token that is none", status)
+	}
+}
+
+func ask(t testing.TB, url, token string) (status int, body string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("Authorization", "Bearer "+token)
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
+	text, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var said struct {
-		Active   bool     `json:"active"`
-		ClientID string   `json:"client_id"`
-		Scope    string   `json:"scope"`
-		Aud      []string `json:"aud"`
+	return resp.StatusCode, string(text)
+}
+
+// exampleAPI runs examples/api beside the world's Hydra for as long as the test,
+// and returns its address.
+func exampleAPI(t testing.TB, w *apikeytest.World) string {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "api")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "github.com/tokenos/tokenos/examples/api").CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
 	}
-	if err := json.Unmarshal(text, &said); err != nil || resp.StatusCode != http.StatusOK {
-		t.Fatalf("introspection answers %d, %v", resp.StatusCode, err)
+	cmd := exec.Command(binary, "-listen", "127.0.0.1:0", "-audience", audience, "-issuer", w.Hydra.PublicURL(), "-hydra-admin", w.Hydra.AdminURL())
+	cmd.Stderr = t.Output()
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
 	}
-	if !said.Active || said.ClientID != k.ID || said.Scope != scope || !slices.Equal(said.Aud, []string{audience}) {
-		t.Errorf("the token is %+v, want an active one of %s with scope %s for %s", said, k.ID, scope, audience)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	line, err := bufio.NewReader(stdout).ReadString('\n')
+	url, found := strings.CutPrefix(strings.TrimSpace(line), "listening on ")
+	if err != nil || !found {
+		t.Fatalf("the API says %q, %v", line, err)
+	}
+	return url
 }

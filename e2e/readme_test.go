@@ -1,8 +1,6 @@
 package e2e_test
 
 import (
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
@@ -26,12 +24,9 @@ func TestREADMEProgram(t *testing.T) {
 	}
 	w := apikeytest.NewWorld(t, apikeytest.Options{})
 	h := newHolder(t, w, apikey.ClientSecretBasic)
-	api := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		accept(t, w, h.Key, strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "))
-	}))
-	defer api.Close()
+	api := exampleAPI(t, w)
 	for example, real := range map[string]string{
-		"https://auth.example.com/oauth2/token": h.tokenURL, "key_live_01k9x2mc4q8r7s5t3v1w0y9z8a": h.ID, "https://api.example.com/orders": api.URL,
+		"https://auth.example.com/oauth2/token": h.tokenURL, "key_live_01k9x2mc4q8r7s5t3v1w0y9z8a": h.ID, "https://api.example.com/orders": api + "/orders",
 	} {
 		if !strings.Contains(text, example) {
 			t.Fatalf("the program does not name %s", example)
