@@ -131,15 +131,15 @@ func (s *simulation) try(k *subject) {
 			continue
 		}
 		s.tally.tried++
-		if works := s.buy(k, c, method); works != yes {
-			s.fail(k, "at %d, turned at %d, its credential %s%.6s works: %v; it is\n  %s", now, k.turned, c.hint, c.kid, works, explain(possible))
+		if err := s.buy(k, c, method); (err == nil) != yes {
+			s.fail(k, "at %d, turned at %d, its credential %s%.6s works: %v (%v); it is\n  %s", now, k.turned, c.hint, c.kid, err == nil, err, explain(possible))
 		}
 	}
 	s.tryTokens(k, now, possible)
 }
 
-// buy buys a token with a credential and keeps it.
-func (s *simulation) buy(k *subject, c credential, method apikey.AuthMethod) bool {
+// buy buys a token with a credential and keeps it; the error is Hydra's refusal.
+func (s *simulation) buy(k *subject, c credential, method apikey.AuthMethod) error {
 	f := apikeytest.Fixture{TokenURL: s.place.hydra.TokenURL()}
 	shown := apikey.Key{Definition: apikey.Definition{ID: k.id, Scopes: []string{"base"}, AuthMethod: method}}
 	if c.pair != nil {
@@ -155,7 +155,7 @@ func (s *simulation) buy(k *subject, c credential, method apikey.AuthMethod) boo
 		if status := hydratest.Status(err); status >= 500 {
 			s.fail(k, "Hydra answers: %v", err)
 		}
-		return false
+		return err
 	}
 	if !strings.Contains(value, ".") || len(k.tokens) == 0 {
 		k.tokens = append(k.tokens, token{value: value})
@@ -163,7 +163,7 @@ func (s *simulation) buy(k *subject, c credential, method apikey.AuthMethod) boo
 	if len(k.tokens) > 3 {
 		k.tokens = k.tokens[1:]
 	}
-	return true
+	return nil
 }
 
 // tryTokens checks that tokens are dead that an answer or the clock has ended.
