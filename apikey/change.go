@@ -168,8 +168,11 @@ func (s *Service) awaitTurn(ctx context.Context, b Begun, in intent) (begun Begu
 		case err == nil:
 			return next, since, nil
 		case errors.Is(err, ErrNotFound): // somebody else was faster: report what became of it
-			b, err = s.overtaken(ctx, b)
-			if err != nil || b.Unchanged {
+			next, err := s.overtaken(ctx, b)
+			if errors.Is(err, ErrUnavailable) { // what became of it is not known, but it was accepted
+				return b, since, nil
+			}
+			if b = next; err != nil || b.Unchanged {
 				return b, since, err
 			}
 		case errors.Is(err, ErrUnavailable): // it stands in line and counts

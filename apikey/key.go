@@ -241,11 +241,17 @@ type PendingChange struct {
 // waits for Hydra: it counts from the moment it was accepted.
 func (r Record) NarrowedBy() (Action, bool) {
 	for _, p := range r.Pending {
-		if p.Action.Narrows() {
+		if r.narrowedBy(p) {
 			return p.Action, true
 		}
 	}
 	return "", false
+}
+
+// narrowedBy reports whether an accepted change will end or pause the key: the
+// completion of a rotation only where there is one.
+func (r Record) narrowedBy(p PendingChange) bool {
+	return p.Action.Narrows() && (p.Action != ActionCompleteRotation || r.ReplacedBy != nil)
 }
 
 func (r Record) waitsFor(a Action) bool {

@@ -136,3 +136,81 @@ func TestForcedRotationDryRun(t *testing.T) {
 		t.Errorf("forced: %+v, %v", real, err)
 	}
 }
+
+// A completion that has nothing to complete, in line behind an interrupted
+// change, does not close the key when that is taken up.
+func TestVoidCompletionInLine(t *testing.T) {
+	w, m := mortalWorld(t, apikeytest.Options{})
+	ctx, name := as(t), "after"
+	issued := create(ctx, t, w.Service, apikey.CreateParams{})
+	if answered, err := m.die(afterT1, func() error {
+		_, err := w.Service.Update(ctx, issued.Key.ID, apikey.UpdateParams{Name: &name})
+		return err
+	}); answered {
+		t.Fatalf("answered %v", err)
+	}
+	brief, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
+	defer cancel()
+	if res, err := w.Service.CompleteRotation(brief, issued.Key.ID, apikey.ActionParams{}); err != nil || !res.Pending {
+		t.Fatalf("in line: %+v, %v", res, err)
+	}
+	apikeytest.Eventually(t, "the interrupted change is taken up", func() bool {
+		_ = w.Service.Turn(ctx)
+		k, err := w.Service.Get(ctx, issued.Key.ID)
+		return err == nil && k.Name == name
+	})
+	if !w.Fixture().Works(t, issued.Key, issued.Secret, nil) {
+		t.Error("the key does not work")
+	}
+}
+
+// overtaking is a ledger that says of a change in line that it is in line no
+// more, and then does not answer.
+type overtaking struct {
+	apikey.Ledger
+	on bool
+}
+
+func (o *overtaking) Promote(ctx context.Context, op string, lease time.Duration, p apikey.Plan) (apikey.Begun, error) {
+	if o.on {
+		return apikey.Begun{}, &apikey.Error{Kind: apikey.ErrNotFound}
+	}
+	return o.Ledger.Promote(ctx, op, lease, p)
+}
+
+func (o *overtaking) Key(ctx context.Context, id string, v apikey.View) (apikey.Record, error) {
+	if o.on && len(v.Owners) == 0 {
+		return apikey.Record{}, errUnheard
+	}
+	return o.Ledger.Key(ctx, id, v)
+}
+
+// A disable that was accepted is answered as pending, also when nobody can say
+// what became of it.
+func TestAcceptedAndLostSight(t *testing.T) {
+	m, o := &mortal{}, &overtaking{}
+	m.fatal.Store("")
+	w := apikeytest.NewWorld(t, apikeytest.Options{Idle: true, Config: func(c *apikey.Config) {
+		shortLease(c)
+		o.Ledger, m.Ledger = c.Ledger, o
+		c.Ledger = m
+	}})
+	ctx, name := apikey.WithCaller(t.Context(), apikeytest.Caller(apikeytest.All, "sight")), "x"
+	issued := create(ctx, t, w.Service, apikey.CreateParams{Owner: "sight"})
+	if answered, err := m.die(afterT1, func() error {
+		_, err := w.Service.Update(ctx, issued.Key.ID, apikey.UpdateParams{Name: &name})
+		return err
+	}); answered {
+		t.Fatalf("answered %v", err)
+	}
+	o.on = true
+	res, err := w.Service.Disable(ctx, issued.Key.ID, apikey.DisableParams{})
+	o.on = false
+	if err != nil || !res.Pending {
+		t.Errorf("answered %+v, %v; want pending", res, err)
+	}
+	apikeytest.Eventually(t, "it is disabled", func() bool {
+		_ = w.Service.Turn(ctx)
+		return !w.Fixture().Works(t, issued.Key, issued.Secret, nil)
+	})
+}

@@ -73,7 +73,7 @@ func (r Record) sweepsCredential(at time.Time) bool {
 // narrowedBeside reports whether an accepted change other than op waits to end
 // or pause the key.
 func narrowedBeside(r Record, op string) bool {
-	return slices.ContainsFunc(r.Pending, func(p PendingChange) bool { return p.Op != op && p.Action.Narrows() })
+	return slices.ContainsFunc(r.Pending, func(p PendingChange) bool { return p.Op != op && r.narrowedBy(p) })
 }
 
 // nextDue is the next moment when something must be done for the key: after at,

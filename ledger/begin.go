@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -266,7 +267,7 @@ func (d *DB) Promote(ctx context.Context, op string, lease time.Duration, plan a
 			if err == nil && len(state) == 1 && state[0].State == string(apikey.ChangeQueued) {
 				return &apikey.Error{Kind: apikey.ErrBusy, RetryAfter: retryAfter}
 			}
-			return errors.Join(err, notFound())
+			return cmp.Or(err, notFound())
 		}
 		begun = apikey.Begun{}
 		if begun.Change, err = row[0].change(); err != nil {
