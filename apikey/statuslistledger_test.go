@@ -1,0 +1,195 @@
+package apikey_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/tokenos/tokenos/apikey"
+	"github.com/tokenos/tokenos/internal/apikeytest"
+	"github.com/tokenos/tokenos/internal/hydratest"
+	"github.com/tokenos/tokenos/internal/ledgertest"
+)
+
+// lookedAt is a ledger that counts looks, fails, and keeps them waiting.
+type lookedAt struct {
+	apikey.Ledger
+	looks, at, most atomic.Int64
+	fail            atomic.Bool
+	hold            func()
+}
+
+func (c *lookedAt) StateMark(ctx context.Context) (apikey.StateMark, error) {
+	c.looks.Add(1)
+	c.most.Store(max(c.most.Load(), c.at.Add(1)))
+	defer c.at.Add(-1)
+	if c.hold != nil {
+		c.hold()
+	}
+	if c.fail.Load() {
+		return apikey.StateMark{}, &apikey.Error{Kind: apikey.ErrUnavailable}
+	}
+	return c.Ledger.StateMark(ctx)
+}
+
+// However many ask, one looks at a time; while the ledger does not answer, what
+// is known is served until it is as old as the TTL, and then nothing.
+func TestStatusListOneLook(t *testing.T) {
+	clock, ledger := &stopped{}, &lookedAt{}
+	clock.at.Store(time.Now().UnixNano())
+	w := apikeytest.NewWorld(t, apikeytest.Options{Idle: true, Config: func(c *apikey.Config) {
+		ledger.Ledger = c.Ledger
+		c.Ledger, c.Now = ledger, clock.Now
+	}})
+	ask := func(n int) (errs []error) {
+		var mu sync.Mutex
+		var wg sync.WaitGroup
+		for range n {
+			wg.Go(func() {
+				_, err := w.Service.StatusList(t.Context(), 0)
+				mu.Lock()
+				errs = append(errs, err)
+				mu.Unlock()
+			})
+		}
+		wg.Wait()
+		return errs
+	}
+	if err := errors.Join(ask(200)...); err != nil || ledger.looks.Load() != 1 || ledger.most.Load() != 1 {
+		t.Fatalf("%v; %d looks, %d at a time", err, ledger.looks.Load(), ledger.most.Load())
+	}
+	clock.Advance(200 * time.Millisecond)
+	if err := errors.Join(ask(1)...); err != nil || ledger.looks.Load() != 1 {
+		t.Errorf("within a quarter of a second: %v, %d looks", err, ledger.looks.Load())
+	}
+	ledger.fail.Store(true)
+	clock.Advance(4 * time.Second)
+	if err := errors.Join(ask(50)...); err != nil {
+		t.Errorf("younger than the TTL: %v", err)
+	}
+	clock.Advance(time.Second)
+	for _, err := range ask(50) {
+		wantUnavailable(t, err)
+	}
+	ledger.fail.Store(false)
+	if err := errors.Join(ask(1)...); err != nil || ledger.most.Load() != 1 {
+		t.Errorf("when it answers again: %v; %d at a time", err, ledger.most.Load())
+	}
+
+	// A look that takes long keeps nobody who can have what is known.
+	release := make(chan struct{})
+	ledger.hold = func() { <-release }
+	clock.Advance(time.Second)
+	start := time.Now()
+	if err := errors.Join(ask(20)...); err != nil || time.Since(start) > 3*time.Second {
+		t.Errorf("%v after %v", err, time.Since(start))
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	clock.Advance(5 * time.Second)
+	_, err := w.Service.StatusList(ctx, 0)
+	wantUnavailable(t, err)
+	close(release)
+}
+
+// A list reaches as far as the ledger's last key, also for keys that came
+// without an event, and begins anew with a ledger that was put back.
+func TestStatusListReload(t *testing.T) {
+	ledger := &lookedAt{}
+	w := apikeytest.NewWorld(t, apikeytest.Options{Idle: true, Config: func(c *apikey.Config) {
+		ledger.Ledger = c.Ledger
+		c.Ledger = ledger
+	}})
+	create(as(t), t, w.Service, apikey.CreateParams{})
+	if statusOf(t, w.Service).at(1) != valid {
+		t.Fatal("not valid")
+	}
+	dead, far := ledgertest.Key(8), ledgertest.Key(1)
+	dead.StatusIndex, far.StatusIndex = 9, 1_000_002
+	if err := w.Ledger.Import(t.Context(), []apikey.Record{dead, far}); err != nil {
+		t.Fatal(err)
+	}
+	w.Clock.Advance(time.Second)
+	d := statusOf(t, w.Service)
+	if d.at(1) != valid || d.at(9) != invalid || d.at(8) != invalid {
+		t.Errorf("after an import: %d, %d, %d", d.at(1), d.at(9), d.at(8))
+	}
+	list, err := w.Service.StatusList(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := decode(t, list.JWT, statusKeys(t, w.Service)); d.at(2) != valid || d.at(1) != invalid || d.Claims.Sub != apikeytest.PublicURL+"/status/1" {
+		t.Errorf("the second list: %d, %d, %s", d.at(2), d.at(1), d.Claims.Sub)
+	}
+
+	back := apikeytest.NewWorld(t, apikeytest.Options{Idle: true, Clock: w.Clock})
+	ledger.Ledger = back.Ledger
+	w.Clock.Advance(time.Second)
+	if d := statusOf(t, w.Service); d.at(9) != valid || d.at(1) != valid {
+		t.Errorf("after a restore: %d, %d", d.at(9), d.at(1))
+	}
+}
+
+// between is a ledger where something happens between two reads of the states.
+type between struct {
+	apikey.Ledger
+	beforeNarrowed, afterNarrowed func()
+}
+
+func (b *between) Narrowed(ctx context.Context) ([]apikey.NarrowedState, error) {
+	if b.beforeNarrowed != nil {
+		b.beforeNarrowed()
+	}
+	list, err := b.Ledger.Narrowed(ctx)
+	if b.afterNarrowed != nil {
+		b.afterNarrowed()
+	}
+	return list, err
+}
+
+// A disable that is done while the states are read is in the list all the same:
+// as accepted, or as done.
+func TestStatusListMeanwhile(t *testing.T) {
+	proxy := hydratest.NewProxy(t, hydratest.Shared(t).AdminURL())
+	reads, clock := &between{}, &stopped{}
+	clock.at.Store(time.Now().UnixNano())
+	w := apikeytest.NewWorld(t, apikeytest.Options{Idle: true, AdminURL: proxy.URL(), Config: func(c *apikey.Config) {
+		reads.Ledger = c.Ledger
+		c.Ledger, c.Now = reads, clock.Now
+	}})
+	ctx := as(t)
+	for name, place := range map[string]*func(){"before narrowings are read": &reads.beforeNarrowed, "after": &reads.afterNarrowed} {
+		k := create(ctx, t, w.Service, apikey.CreateParams{}).Key.ID
+		clock.Advance(time.Second)
+		if got := statusOf(t, w.Service).at(indexOf(t, w, k)); got != valid {
+			t.Fatalf("got %d", got)
+		}
+		proxy.Refuse()
+		if r, err := w.Service.Disable(ctx, k, apikey.DisableParams{}); err != nil || !r.Pending {
+			t.Fatalf("%+v, %v", r, err)
+		}
+		if err := proxy.Accept(); err != nil {
+			t.Fatal(err)
+		}
+		var looks atomic.Int64
+		*place = func() {
+			if looks.Add(1) > 1 {
+				return
+			}
+			apikeytest.Eventually(t, "the disable is done", func() bool {
+				_ = w.Service.Turn(ctx)
+				r, err := w.Ledger.Key(ctx, k, apikey.View{})
+				return err == nil && len(r.Pending) == 0 && r.DisabledAt != nil
+			})
+		}
+		clock.Advance(time.Second) // and no further, so that one look must tell
+		apikeytest.Eventually(t, name+" tells", func() bool { return statusOf(t, w.Service).at(indexOf(t, w, k)) == suspended })
+		if looks.Load() != 1 {
+			t.Errorf("%s: %d looks", name, looks.Load())
+		}
+		*place = nil
+	}
+}
