@@ -16,12 +16,13 @@ var narrowingSQL = func() string {
 	return "(" + strings.Join(quoted, ", ") + ")"
 }()
 
-// Both states apart, because each has an index of its own.
+// Both states apart, because each has an index of its own. A touch is one
+// transaction's alone; two changes of one millisecond would have the same sum.
 var (
 	stateMark = `SELECT c.event_id, s.last, n.many, n.total FROM chain c, status_indexes s,
-		(SELECT COUNT(*) AS many, COALESCE(CAST(SUM(created_at % 1000000000) AS BIGINT), 0) AS total FROM (
-			SELECT created_at FROM changes WHERE state = 'begun' AND action IN ` + narrowingSQL + `
-			UNION ALL SELECT created_at FROM changes WHERE state = 'queued' AND action IN ` + narrowingSQL + `) accepted) n
+		(SELECT COUNT(*) AS many, COALESCE(CAST(SUM(touched % 1000000000) AS BIGINT), 0) AS total FROM (
+			SELECT touched FROM changes WHERE state = 'begun' AND action IN ` + narrowingSQL + `
+			UNION ALL SELECT touched FROM changes WHERE state = 'queued' AND action IN ` + narrowingSQL + `) accepted) n
 		WHERE c.id = 1 AND s.id = 1`
 	narrowedKeys = `SELECT k.status_index, c.action FROM changes c JOIN keys k ON k.id = c.key_id WHERE c.state = 'begun' AND c.action IN ` + narrowingSQL + `
 		UNION ALL SELECT k.status_index, c.action FROM changes c JOIN keys k ON k.id = c.key_id WHERE c.state = 'queued' AND c.action IN ` + narrowingSQL
