@@ -35,30 +35,69 @@ func TestRefusedForceEndsNothing(t *testing.T) {
 	}
 }
 
-// Public keys of which a forced rotation leaves none to the key before it do not
-// keep that key from being rotated again.
-func TestRotateAgainWithoutPublicKeys(t *testing.T) {
+// A forced rotation to a successor has ended the public keys of an older
+// rotation at Hydra before it answers: nothing is left for the background work
+// to do, which Hydra could hold up.
+func TestForceEndsReplacedPublicKeysFirst(t *testing.T) {
 	w := apikeytest.NewWorld(t, apikeytest.Options{})
-	ctx := as(t)
-	input := func(alg string) []apikey.PublicKeyInput {
-		return []apikey.PublicKeyInput{{JWK: apikeytest.NewPair(t, alg).Public}}
+	ctx, f := as(t), w.Fixture()
+	old, fresh := apikeytest.NewPair(t, "ES256"), apikeytest.NewPair(t, "ES256")
+	input := func(p *apikeytest.Pair) []apikey.PublicKeyInput { return []apikey.PublicKeyInput{{JWK: p.Public}} }
+	k := create(ctx, t, w.Service, apikey.CreateParams{AuthMethod: apikey.PrivateKeyJWT, PublicKeys: input(old)}).Key
+	if _, err := w.Service.Rotate(ctx, k.ID, apikey.RotateParams{PublicKeys: input(fresh)}); err != nil {
+		t.Fatal(err)
 	}
-	id := create(ctx, t, w.Service, apikey.CreateParams{AuthMethod: apikey.PrivateKeyJWT, PublicKeys: input("ES256")}).Key.ID
-	r, err := w.Service.Rotate(ctx, id, apikey.RotateParams{PublicKeys: input("ES256")})
+	if !f.Works(t, k, apikey.Secret{}, old) || !f.Works(t, k, apikey.Secret{}, fresh) {
+		t.Fatal("before force both public keys should work")
+	}
+	dry, err := w.Service.Rotate(ctx, k.ID, apikey.RotateParams{AuthMethod: apikey.ClientSecretBasic, Force: true, DryRun: true})
+	if err != nil || dry.Mode != apikey.RotationSuccessor || !f.Works(t, k, apikey.Secret{}, old) {
+		t.Errorf("dry run: %+v, %v", dry, err)
+	}
+	r, err := w.Service.Rotate(ctx, k.ID, apikey.RotateParams{AuthMethod: apikey.ClientSecretBasic, Force: true})
+	if err != nil || r.Mode != apikey.RotationSuccessor {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	if f.Works(t, k, apikey.Secret{}, old) {
+		t.Error("the public key of the older rotation still works")
+	}
+	if !f.Works(t, k, apikey.Secret{}, fresh) || !f.Works(t, r.Key, r.Secret, nil) {
+		t.Error("the credential before this rotation, or the new one, does not work")
+	}
+	if n := happened(ctx, t, w.Service, k.ID, apikey.ActionRetirePublicKeys); n != 1 {
+		t.Errorf("retired %d times", n)
+	}
+}
+
+// A forced rotation to a successor does not take the last public key from the
+// key that is to live on beside it: that would end what its callers use now. In
+// place it is what was asked for.
+func TestForceLeavesLastPublicKey(t *testing.T) {
+	w := apikeytest.NewWorld(t, apikeytest.Options{})
+	ctx, f := as(t), w.Fixture()
+	input := func(p *apikeytest.Pair) []apikey.PublicKeyInput { return []apikey.PublicKeyInput{{JWK: p.Public}} }
+	old := apikeytest.NewPair(t, "ES256")
+	k := create(ctx, t, w.Service, apikey.CreateParams{AuthMethod: apikey.PrivateKeyJWT, PublicKeys: input(old)}).Key
+	r, err := w.Service.Rotate(ctx, k.ID, apikey.RotateParams{PublicKeys: input(apikeytest.NewPair(t, "ES256"))})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Service.RemovePublicKey(ctx, id, r.Key.PublicKeys[1].KID); err != nil {
+	if err := w.Service.RemovePublicKey(ctx, k.ID, r.Key.PublicKeys[1].KID); err != nil {
 		t.Fatal(err)
 	}
-	if r, err = w.Service.Rotate(ctx, id, apikey.RotateParams{PublicKeys: input("ES384"), Force: true}); err != nil {
-		t.Fatal(err)
+	for _, dry := range []bool{true, false} {
+		p := apikey.RotateParams{PublicKeys: input(apikeytest.NewPair(t, "ES384")), Force: true, DryRun: dry}
+		if _, err := w.Service.Rotate(ctx, k.ID, p); !errors.Is(err, apikey.ErrLastCredential) {
+			t.Errorf("dry run %v: %v", dry, err)
+		}
 	}
-	if _, err := w.Service.Revoke(ctx, r.Key.ID, apikey.RevokeParams{}); err != nil {
-		t.Fatal(err)
+	if !f.Works(t, k, apikey.Secret{}, old) {
+		t.Error("a rotation that was refused ended the last public key")
 	}
-	if r, err = w.Service.Rotate(ctx, id, apikey.RotateParams{PublicKeys: input("ES256")}); err != nil || r.Mode != apikey.RotationSuccessor {
-		t.Errorf("%+v, %v", r, err)
+	last := apikeytest.NewPair(t, "ES384")
+	r, err = w.Service.Rotate(ctx, k.ID, apikey.RotateParams{PublicKeys: input(last), Force: true, GracePeriod: period(0)})
+	if err != nil || r.Mode != apikey.RotationInPlace || f.Works(t, k, apikey.Secret{}, old) || !f.Works(t, k, apikey.Secret{}, last) {
+		t.Errorf("in place: %+v, %v", r, err)
 	}
 }
 

@@ -36,17 +36,7 @@ func (s *Service) retire(ctx context.Context, c Caller, r Record, how asked) (Re
 	if v.idempotencyKey(how.header); v.err() != nil {
 		return Result{}, v.err()
 	}
-	plan := func(r Record, found bool, now time.Time) (Definition, bool, error) {
-		d := r.Definition
-		if err := standing(c, r, found); err != nil {
-			return d, false, err
-		}
-		d.PublicKeys = withoutReplaced(d.PublicKeys)
-		if len(d.LivePublicKeys(now)) == 0 {
-			return d, false, fail(ErrLastCredential, "the public keys that replaced these have ended; add another first")
-		}
-		return d, len(d.PublicKeys) == len(r.PublicKeys), nil
-	}
+	plan := planRetire(c)
 	others, err := s.others(ctx, c, r.Definition)
 	if err != nil {
 		return Result{}, err
@@ -68,4 +58,24 @@ func (s *Service) retire(ctx context.Context, c Caller, r Record, how asked) (Re
 		}
 		return s.result(ActionRetirePublicKeys, out.record, false, out.concerns(others)), nil
 	})
+}
+
+func planRetire(c Caller) func(Record, bool, time.Time) (Definition, bool, error) {
+	return func(r Record, found bool, now time.Time) (Definition, bool, error) {
+		if err := standing(c, r, found); err != nil {
+			return r.Definition, false, err
+		}
+		d, err := retired(r.Definition, now)
+		return d, len(d.PublicKeys) == len(r.PublicKeys), err
+	}
+}
+
+// retired is a definition without the public keys that a rotation replaced. One
+// that works must be left.
+func retired(d Definition, now time.Time) (Definition, error) {
+	d.PublicKeys = withoutReplaced(d.PublicKeys)
+	if len(d.LivePublicKeys(now)) == 0 {
+		return d, fail(ErrLastCredential, "the public keys that replaced these have ended; add another first")
+	}
+	return d, nil
 }

@@ -45,7 +45,7 @@ func (s *Service) Rotate(ctx context.Context, id string, p RotateParams) (Rotati
 		if p.DryRun {
 			return turn.preview(ctx)
 		}
-		if err := turn.completeOlder(ctx); err != nil {
+		if err := turn.endOlder(ctx); err != nil {
 			return Rotation{}, err
 		}
 		return turn.run(ctx, replay)
@@ -82,7 +82,7 @@ func (r *rotation) preview(ctx context.Context) (Rotation, error) {
 	s := r.service
 	now := s.now()
 	seen, _ := r.forced(now)
-	target, _, err := r.plan(seen, true, now)
+	target, _, err := r.planForced(seen, now)
 	if err != nil {
 		return Rotation{}, err
 	}
@@ -127,9 +127,6 @@ func (r *rotation) plan(rec Record, found bool, now time.Time) (Definition, bool
 		next := successorOf(d, r.newID, r.caller.Principal, now)
 		next.credential(method, r.secret, fresh, now)
 		r.successor = &next
-		if r.params.Force {
-			d.PublicKeys = withoutReplaced(d.PublicKeys)
-		}
 		d.ReplacedBy = &next.ID
 		if d.EndsAt == nil || deadline.Before(*d.EndsAt) {
 			d.EndsAt = &deadline
@@ -177,7 +174,8 @@ func replacedBy(d Definition) error {
 	return fail(ErrReplaced, "the key has been replaced by "+*d.ReplacedBy+"; that is the one to change")
 }
 
-// sameCredential reports whether two definitions of a key have one credential.
+// sameCredential reports whether two definitions of a key have one credential,
+// whatever may be left of the one before it.
 func sameCredential(a, b Definition) bool {
 	if (a.Secret == nil) != (b.Secret == nil) || a.AuthMethod.HasSecret() != b.AuthMethod.HasSecret() {
 		return false
@@ -185,7 +183,7 @@ func sameCredential(a, b Definition) bool {
 	if a.Secret != nil {
 		return *a.Secret == *b.Secret
 	}
-	return slices.EqualFunc(a.PublicKeys, b.PublicKeys, func(x, y PublicKey) bool { return x.KID == y.KID })
+	return slices.EqualFunc(withoutReplaced(a.PublicKeys), withoutReplaced(b.PublicKeys), func(x, y PublicKey) bool { return x.KID == y.KID })
 }
 
 // publicKeys checks the new credential of private_key_jwt; none for a secret.

@@ -55,6 +55,10 @@ func (s *simulation) fold(k *subject, possible []facts, q *request, a answer, al
 	for _, f := range possible {
 		if a.refused() && (busy(kindOf(a.err)) || !alone) || a.unsure() || again {
 			out = append(out, f)
+			// Force may have ended the older credential, and then failed.
+			if g, had := f.retired(a.to); had && q.does == doRotate && q.rotate.Force && !q.dryRun {
+				out = append(out, g)
+			}
 		}
 		for _, b := range s.beside(k, f) {
 			for at := a.from; at <= a.to; at++ {

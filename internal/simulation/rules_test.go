@@ -177,16 +177,24 @@ func graceOf(f facts, before *facts, at int64) bool {
 	return slices.ContainsFunc(f.live(at), func(p publicKey) bool { return p.replaced && p.expires != 0 })
 }
 
+// retired are the facts without the public keys that a rotation replaced, and
+// whether one of those was live.
+func (f facts) retired(at int64) (facts, bool) {
+	replaced := func(p publicKey) bool { return p.replaced }
+	had := slices.ContainsFunc(f.live(at), replaced)
+	f.keys = slices.DeleteFunc(slices.Clone(f.keys), replaced)
+	return f, had
+}
+
 func (q *request) completes(f facts, b beside, at int64) effect {
-	if slices.ContainsFunc(f.live(at), func(p publicKey) bool { return p.replaced }) {
-		if f.revoked {
+	if g, had := f.retired(at); had {
+		switch {
+		case f.revoked:
 			return effect{self: f, refusal: apikey.ErrRevoked}
-		}
-		f.keys = slices.DeleteFunc(f.keys, func(p publicKey) bool { return p.replaced })
-		if len(f.live(at)) == 0 {
+		case len(g.live(at)) == 0:
 			return effect{self: f, refusal: apikey.ErrLastCredential}
 		}
-		return effect{self: f}
+		return effect{self: g}
 	}
 	end := func(f facts) (facts, bool) {
 		if f.revoked || f.replacedBy == "" || passed(f.end(), at) {
@@ -255,12 +263,15 @@ func (q *request) rotates(f facts, b beside, at int64) effect {
 		f.keys = append(keys, q.fresh...)
 		return effect{self: f, before: before}
 	}
+	if g, had := f.retired(at); had {
+		if len(g.live(at)) == 0 {
+			return refuse(apikey.ErrLastCredential)
+		}
+		f = g
+	}
 	born := f
 	born.replacedBy, born.ends = "", 0
 	give(&born)
-	if q.rotate.Force {
-		f.keys = slices.DeleteFunc(f.keys, func(p publicKey) bool { return p.replaced })
-	}
 	f.replacedBy = untold
 	if f.ends == 0 || deadline < f.ends {
 		f.ends = deadline
