@@ -135,6 +135,7 @@ func (d *devStack) serveHook() error {
 	served := make(chan error, 1)
 	go func() { served <- side.serve() }()
 	d.later(func(ctx context.Context) error { return errors.Join(side.stop(ctx, hookPatience), <-served) })
+	d.later(d.hydra.Stop) // before us: while it lives it may ask, or keep a connection open to do so
 	return nil
 }
 
