@@ -31,11 +31,12 @@ type fragile struct {
 	fatal   string         // the step at which the process dies; "": none
 	open    map[string]int // changes that the process holds, with their attempts
 	struck  map[string]int
+	muffled map[string]bool // keys with a T2 that was done and not answered
 	unsure  map[string]bool // keys with a call to Hydra that nobody knows the end of
 }
 
 func newFragile(l apikey.Ledger) *fragile {
-	return &fragile{Ledger: l, rand: rand.New(rand.NewPCG(0, 0)), open: map[string]int{}, struck: map[string]int{}, unsure: map[string]bool{}}
+	return &fragile{Ledger: l, rand: rand.New(rand.NewPCG(0, 0)), open: map[string]int{}, struck: map[string]int{}, unsure: map[string]bool{}, muffled: map[string]bool{}}
 }
 
 // fail sets the chances of failure and starts their source anew.
@@ -91,6 +92,25 @@ func (l *fragile) chances() (before, unknown float64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.before, l.unknown
+}
+
+func (l *fragile) dooms(step string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.fatal == step
+}
+
+func (l *fragile) muffle(id string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.muffled[id] = true
+}
+
+// answeredAll reports whether every T2 of the key was answered.
+func (l *fragile) answeredAll(id string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !l.muffled[id]
 }
 
 // dieAt ends the goroutine if its process dies at the step of the change.
@@ -193,7 +213,18 @@ func (l *fragile) Take(ctx context.Context, op string, attempt int, lease time.D
 
 func (l *fragile) Finish(ctx context.Context, f apikey.Finish) error {
 	l.dieAt(beforeT2)
-	err := l.write(func() error { return l.Ledger.Finish(ctx, f) })
+	done := false
+	err := l.write(func() error {
+		err := l.Ledger.Finish(ctx, f)
+		done = err == nil || errors.Is(err, apikey.ErrOutcomeUnknown)
+		return err
+	})
+	if done && (err != nil || l.dooms(afterT2)) {
+		l.muffle(f.Target.ID)
+		if f.Successor != nil {
+			l.muffle(f.Successor.Target.ID)
+		}
+	}
 	l.dieAt(afterT2)
 	return err
 }

@@ -53,29 +53,33 @@ func (s *simulation) look(k *subject) {
 		key, err = s.place.inspector.Get(ctx, k.id)
 		return err
 	})
-	if errors.Is(err, apikey.ErrNotFound) {
+	switch {
+	case errors.Is(err, apikey.ErrNotFound):
 		if !k.some(func(f facts) bool { return f.gone }) {
 			s.fail(k, "it is gone")
 		}
 		k.possible, k.gone = []facts{{gone: true}}, true
-		return
-	}
-	if err != nil {
+	case err != nil:
 		s.fail(k, "it cannot be read: %v", err)
+	default:
+		s.noSecret("get", key)
+		s.compare(ctx, k, key)
 	}
-	s.noSecret("get", key)
-	now := s.place.now()
-	changing := slices.Contains(key.Flags, apikey.FlagChanging)
-	k.changing = changing
-	shown, possible := factsOf(key), s.drained(k, !changing)
-	if slices.Contains(key.Flags, apikey.FlagDrifted) {
-		s.fail(k, "Hydra no longer has its client")
-	}
+}
+
+// compare compares a key as it was read with what is possible.
+func (s *simulation) compare(ctx context.Context, k *subject, key apikey.Key) {
+	now, shown := s.place.now(), factsOf(key)
+	k.changing = slices.Contains(key.Flags, apikey.FlagChanging)
+	possible := s.drained(k, !k.changing)
 	fits := slices.ContainsFunc(possible, func(f facts) bool { return !f.gone && f.shows(shown, now) })
-	if lost := slices.Contains(key.Flags, apikey.FlagCredentialUnknown); !fits && !(lost && k.lostRotations > 0) {
+	lost := slices.Contains(key.Flags, apikey.FlagCredentialUnknown) && k.lostRotations > 0
+	switch {
+	case !fits && !lost:
 		s.fail(k, "at %d it is shown as\n  %s\npossible is\n  %s", now, shown, explain(possible))
-	}
-	if key.Revision < k.revision {
+	case slices.Contains(key.Flags, apikey.FlagDrifted):
+		s.fail(k, "Hydra no longer has its client")
+	case key.Revision < k.revision:
 		s.fail(k, "revision %d came after %d", key.Revision, k.revision)
 	}
 	k.revision = key.Revision
@@ -85,7 +89,7 @@ func (s *simulation) look(k *subject) {
 	if f, ok := k.decided(); !ok || f.String() != shown.String() {
 		k.note(fmt.Sprintf("step %d, %d: revision %d, %v: %s", s.step, now, key.Revision, key.Flags, shown))
 	}
-	if !changing {
+	if !k.changing {
 		k.possible = []facts{shown}
 	}
 	k.learnKids()
@@ -184,115 +188,4 @@ func (s *simulation) tryTokens(k *subject, now int64, possible []facts) {
 		}
 		return true
 	})
-}
-
-// get reads a key as a caller: what is answered is possible.
-func (s *simulation) get() {
-	k := s.pick(nil)
-	if k == nil {
-		return
-	}
-	p := s.who(k.owner)
-	if s.chance(25) {
-		p = s.reader
-	}
-	ctx, cancel := s.as(p, s.patient(nil))
-	defer cancel()
-	key, err := s.replica().Service.Get(ctx, k.id)
-	s.tally.answers[answer{err: err}.kind()]++
-	if err != nil {
-		if kind := kindOf(err); kind != apikey.ErrUnavailable && (kind != apikey.ErrNotFound || !k.some(func(f facts) bool { return f.gone })) {
-			s.fail(k, "get was answered %v", err)
-		}
-		return
-	}
-	now, shown := s.place.now(), factsOf(key)
-	lost := slices.Contains(key.Flags, apikey.FlagCredentialUnknown) && k.lostRotations > 0
-	if !lost && !slices.ContainsFunc(s.drained(k, false), func(f facts) bool { return !f.gone && f.shows(shown, now) }) {
-		s.fail(k, "get at %d answered\n  %s\npossible is\n  %s", now, shown, explain(k.possible))
-	}
-}
-
-// anyone is a caller, and the owner it is bound to.
-func (s *simulation) anyone() *party {
-	all := []*party{s.admin, s.reader, s.parties[s.owners[0]], s.parties[s.owners[1]]}
-	return all[s.rand.IntN(len(all))]
-}
-
-// list lists keys as a caller, who sees its own only.
-func (s *simulation) list() {
-	p := s.anyone()
-	ctx, cancel := s.as(p, s.patient(nil))
-	defer cancel()
-	q := apikey.ListParams{Limit: 1 + s.rand.IntN(200), Owner: s.owners[s.rand.IntN(2)]}
-	if p.owner != "" && s.chance(70) {
-		q.Owner = ""
-	}
-	page, err := s.replica().Service.List(ctx, q)
-	s.tally.answers[answer{err: err}.kind()]++
-	if err != nil && !busy(kindOf(err)) {
-		s.fail(nil, "list was answered %v", err)
-	}
-	s.noSecret("list", page)
-	for _, key := range page.Data {
-		if p.owner != "" && key.Owner != p.owner {
-			s.fail(s.byID[key.ID], "%s sees it in a list", p.name)
-		}
-	}
-}
-
-// feed reads events as a caller, who sees its own only.
-func (s *simulation) feed() {
-	p := s.anyone()
-	ctx, cancel := s.as(p, s.patient(nil))
-	defer cancel()
-	page, err := s.replica().Service.Events(ctx, apikey.FeedParams{After: max(0, s.head.ID-int64(s.rand.IntN(60))), Limit: 100})
-	s.tally.answers[answer{err: err}.kind()]++
-	if err != nil && !busy(kindOf(err)) {
-		s.fail(nil, "events was answered %v", err)
-	}
-	s.noSecret("events", page)
-	for _, e := range page.Data {
-		if p.owner != "" && e.Owner != p.owner {
-			s.fail(s.byID[e.KeyID], "%s sees its event %d", p.name, e.ID)
-		}
-	}
-}
-
-// trespass lets a caller ask what it may not: of another owner's key, or without
-// the right to write. Nothing comes of it.
-func (s *simulation) trespass() {
-	k := s.pick(nil)
-	if k == nil {
-		return
-	}
-	q := []func(*subject) *request{s.newUpdate, s.newDisable, s.newRotate, s.newAddKey, s.newRemoveKey,
-		func(k *subject) *request { return s.newAction(doEnable, k) }, func(k *subject) *request { return s.newAction(doRevoke, k) },
-		func(k *subject) *request { return s.newAction(doDelete, k) }, func(k *subject) *request { return s.newAction(doTokens, k) },
-		func(k *subject) *request { return s.newAction(doComplete, k) }}[s.rand.IntN(10)](k)
-	if q == nil {
-		return
-	}
-	want := apikey.ErrNotFound
-	q.by = s.parties[s.owners[0]]
-	if k.owner == s.owners[0] {
-		q.by = s.parties[s.owners[1]]
-	}
-	if s.chance(40) {
-		q.by, want = s.reader, apikey.ErrForbidden
-	}
-	a := s.put(q, s.replica(), "", false)
-	s.tally.answers["trespass: "+a.kind()]++
-	if kind := kindOf(a.err); a.err == nil || kind != want && !busy(kind) {
-		s.fail(k, "%s was answered %v, %v; want %s", q, a.key, a.err, want)
-	}
-	ctx, cancel := s.as(q.by, s.patient(nil))
-	defer cancel()
-	if _, err := s.replica().Service.Get(ctx, k.id); want == apikey.ErrNotFound && kindOf(err) != want && !busy(kindOf(err)) {
-		s.fail(k, "%s reads it: %v", q.by.name, err)
-	}
-	if page, err := s.replica().Service.KeyEvents(ctx, k.id, apikey.PageParams{}); want == apikey.ErrNotFound && (err == nil || len(page.Data) > 0) {
-		s.fail(k, "%s reads its events", q.by.name)
-	}
-	s.seen(k)
 }

@@ -37,6 +37,7 @@ func (s *simulation) quiet() {
 		if _, ok := k.decided(); !ok {
 			s.fail(k, "it is not decided at a quiet point:\n  %s", explain(k.possible))
 		}
+		s.checkSecret(ctx, k)
 		k.late, k.lostRotations, k.unborn = false, 0, 0
 		s.try(k)
 	}
@@ -48,6 +49,25 @@ func (s *simulation) quiet() {
 		s.fail(nil, "a secret was logged: %s", line)
 	}
 	s.tally.quiet++
+}
+
+// checkSecret checks that a key whose secret nobody was told says so.
+func (s *simulation) checkSecret(ctx context.Context, k *subject) {
+	f := k.possible[0]
+	told := slices.ContainsFunc(k.secrets, func(o apikey.Secret) bool { return hintOf(o) == f.secret })
+	if f.revoked || f.secret == "" || told {
+		return
+	}
+	for _, r := range s.place.replicas {
+		if !r.ledger.answeredAll(k.id) { // the process cannot know that its answer was lost
+			return
+		}
+	}
+	key, err := s.place.inspector.Get(ctx, k.id)
+	s.must(err)
+	if !slices.Contains(key.Flags, apikey.FlagCredentialUnknown) {
+		s.fail(k, "nobody was told its secret, and it does not say so")
+	}
 }
 
 // drainWork does background work until there is none.

@@ -8,6 +8,42 @@ import (
 	"github.com/tokenos/tokenos/apikey"
 )
 
+// replaysFor is how long an Idempotency-Key is repeated: within its day.
+const replaysFor = int64(20 * time.Hour / time.Second)
+
+// entry is a request with an Idempotency-Key and how it was answered first.
+type entry struct {
+	q        *request
+	at       int64
+	answered *answer // nil: not yet
+}
+
+// twins are one request with an Idempotency-Key, sent several times at once: all
+// answers are the same.
+func (s *simulation) twins() {
+	q := s.newCreate()
+	if k := s.pick(nil); k != nil && s.chance(60) {
+		q = s.newRotate(k)
+		q.dryRun = false
+	}
+	if q.header = s.header(100); q.does == doCreate {
+		q.create.IdempotencyKey = q.header
+	}
+	as := s.together(slices.Repeat([]*request{q}, 2+s.rand.IntN(2)))
+	first := as[0]
+	for _, a := range as {
+		switch {
+		case a.err == nil && first.err != nil:
+			first = a
+		case a.err == nil && (a.key.ID != first.key.ID || !a.secret.Equal(first.secret)):
+			s.fail(q.key, "%s: twins were answered differently", q)
+		case a.unsure() && first.refused():
+			first = a
+		}
+	}
+	s.digest(q, first)
+}
+
 // repeat makes an earlier request again with its Idempotency-Key.
 func (s *simulation) repeat() {
 	s.journal = slices.DeleteFunc(s.journal, func(e *entry) bool { return s.place.now()-e.at > replaysFor })

@@ -41,8 +41,8 @@ type request struct {
 	kid    string      // to be removed
 	fresh  []publicKey // of input or rotate
 
-	waits bool // it was accepted and stands in line
-	since int64
+	waits bool  // it was accepted and stands in line
+	since int64 // when it was accepted
 }
 
 func (q *request) String() string {
@@ -72,18 +72,17 @@ func (q *request) String() string {
 
 // answer is what came back.
 type answer struct {
-	err        error
-	died       bool // the process died before it answered
-	from, to   int64
-	key        *apikey.Key // as answered; nil: none was
-	secret     apikey.Secret
-	pending    bool
-	revision   int64
-	mode       apikey.RotationMode
-	others     []apikey.Other
-	shownDry   bool
-	previous   *time.Time
-	accessEnds *apikey.AccessEnds
+	err      error
+	died     bool // the process died before it answered
+	from, to int64
+	key      *apikey.Key // as answered; nil: none was
+	secret   apikey.Secret
+	pending  bool
+	revision int64
+	mode     apikey.RotationMode
+	others   []apikey.Other
+	shownDry bool
+	previous *time.Time
 }
 
 // kind classifies the answer for the counts.
@@ -139,68 +138,65 @@ func busy(k apikey.ErrorKind) bool {
 
 // ask makes the request of a service.
 func (q *request) ask(ctx context.Context, s apikey.API) (a answer) {
-	id := ""
-	if q.key != nil {
-		id = q.key.id
-	}
-	result := func(r apikey.Result, err error) {
-		a.err = err
-		if err == nil {
-			a.key, a.pending, a.others, a.shownDry, a.accessEnds = &r.Key, r.Pending, r.Others, r.DryRun, r.AccessEndsAt
-		}
-	}
-	action := apikey.ActionParams{DryRun: q.dryRun, IdempotencyKey: q.header}
 	switch q.does {
+	case doDisable, doEnable, doRevoke, doTokens, doComplete:
+		r, err := q.act(ctx, s)
+		if a.err = err; err == nil {
+			a.key, a.pending, a.others, a.shownDry = &r.Key, r.Pending, r.Others, r.DryRun
+		}
 	case doCreate:
 		issued, err := s.Create(ctx, q.create)
-		a.err = err
-		if err == nil {
+		if a.err = err; err == nil {
 			a.key, a.secret = &issued.Key, issued.Secret
 		}
 	case doUpdate:
 		p := q.update
 		p.DryRun = q.dryRun
-		u, err := s.Update(ctx, id, p)
-		a.err = err
-		if err == nil {
-			a.key, a.shownDry = &u.Key, u.Impact != nil && u.Impact.DryRun
+		u, err := s.Update(ctx, q.key.id, p)
+		if a.err = err; err == nil {
+			a.key = &u.Key
 			if u.Impact != nil {
-				a.others = u.Impact.Others
+				a.others, a.shownDry = u.Impact.Others, u.Impact.DryRun
 			}
 		}
-	case doDisable:
-		p := apikey.DisableParams{DryRun: q.dryRun, IdempotencyKey: q.header}
-		if q.until != 0 {
-			p.Until = moment(q.until)
-		}
-		result(s.Disable(ctx, id, p))
-	case doEnable:
-		result(s.Enable(ctx, id, action))
-	case doRevoke:
-		result(s.Revoke(ctx, id, apikey.RevokeParams{Reason: apikey.Superseded, DryRun: q.dryRun, IdempotencyKey: q.header}))
-	case doTokens:
-		result(s.RevokeTokens(ctx, id, action))
-	case doComplete:
-		result(s.CompleteRotation(ctx, id, action))
 	case doDelete:
-		a.err = s.Delete(ctx, id)
+		a.err = s.Delete(ctx, q.key.id)
 	case doAddKey:
-		_, a.err = s.AddPublicKey(ctx, id, apikey.PublicKeyParams{PublicKeyInput: *q.input, IdempotencyKey: q.header})
+		_, a.err = s.AddPublicKey(ctx, q.key.id, apikey.PublicKeyParams{PublicKeyInput: *q.input, IdempotencyKey: q.header})
 	case doRemoveKey:
-		a.err = s.RemovePublicKey(ctx, id, q.kid)
+		a.err = s.RemovePublicKey(ctx, q.key.id, q.kid)
 	case doRotate:
 		p := q.rotate
 		p.DryRun, p.IdempotencyKey = q.dryRun, q.header
-		r, err := s.Rotate(ctx, id, p)
-		a.err = err
-		if err == nil {
-			a.key, a.secret, a.mode, a.others, a.shownDry, a.previous, a.accessEnds = &r.Key, r.Secret, r.Mode, r.Others, r.DryRun, r.PreviousEndsAt, r.AccessEndsAt
+		r, err := s.Rotate(ctx, q.key.id, p)
+		if a.err = err; err == nil {
+			a.key, a.secret, a.mode, a.others, a.shownDry, a.previous = &r.Key, r.Secret, r.Mode, r.Others, r.DryRun, r.PreviousEndsAt
 		}
 	}
 	if a.key != nil {
 		a.revision = a.key.Revision
 	}
 	return a
+}
+
+// act makes one of the requests that answer with a result.
+func (q *request) act(ctx context.Context, s apikey.API) (apikey.Result, error) {
+	p := apikey.ActionParams{DryRun: q.dryRun, IdempotencyKey: q.header}
+	switch q.does {
+	case doDisable:
+		d := apikey.DisableParams{DryRun: q.dryRun, IdempotencyKey: q.header}
+		if q.until != 0 {
+			d.Until = moment(q.until)
+		}
+		return s.Disable(ctx, q.key.id, d)
+	case doEnable:
+		return s.Enable(ctx, q.key.id, p)
+	case doRevoke:
+		return s.Revoke(ctx, q.key.id, apikey.RevokeParams{Reason: apikey.Superseded, DryRun: q.dryRun, IdempotencyKey: q.header})
+	case doTokens:
+		return s.RevokeTokens(ctx, q.key.id, p)
+	}
+	return s.CompleteRotation(ctx, q.key.id, p)
 }
 
 // pairOf makes a key pair and how a caller sends its public half.

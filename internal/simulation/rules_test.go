@@ -30,10 +30,11 @@ type beside struct {
 // effect is the rules of docs/api.md as a function: what the request does to a
 // key at a moment.
 func (q *request) effect(f facts, b beside, at int64) effect {
+	was := f
 	f.keys, f.queue = slices.Clone(f.keys), nil
 	e := q.rule(f, b, at)
 	if q.dryRun && e.refusal == "" {
-		return effect{self: f}
+		return effect{self: was}
 	}
 	return e
 }

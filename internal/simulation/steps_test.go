@@ -3,25 +3,13 @@ package simulation
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/tokenos/tokenos/apikey"
 )
-
-// replaysFor is how long an Idempotency-Key is repeated: within its day.
-const replaysFor = int64(20 * time.Hour / time.Second)
-
-// entry is a request with an Idempotency-Key and how it was answered first.
-type entry struct {
-	q        *request
-	at       int64
-	answered *answer // nil: not yet
-}
 
 // as is a context of a caller. While something fails, or the key is held by who
 // knows whom, nobody waits for long.
@@ -248,105 +236,4 @@ func (s *simulation) together(qs []*request) []answer {
 		as[i].from, as[i].to = from, s.place.now()
 	}
 	return as
-}
-
-// twins are one request with an Idempotency-Key, sent several times at once: all
-// answers are the same.
-func (s *simulation) twins() {
-	q := s.newCreate()
-	if k := s.pick(nil); k != nil && s.chance(60) {
-		q = s.newRotate(k)
-		q.dryRun = false
-	}
-	if q.header = s.header(100); q.does == doCreate {
-		q.create.IdempotencyKey = q.header
-	}
-	as := s.together(slices.Repeat([]*request{q}, 2+s.rand.IntN(2)))
-	first := as[0]
-	for _, a := range as {
-		switch {
-		case a.err == nil && first.err != nil:
-			first = a
-		case a.err == nil && (a.key.ID != first.key.ID || !a.secret.Equal(first.secret)):
-			s.fail(q.key, "%s: twins were answered differently", q)
-		case a.unsure() && first.refused():
-			first = a
-		}
-	}
-	s.digest(q, first)
-}
-
-// forward puts the clock forward, by seconds up to weeks. Not while a request to
-// Hydra may be on its way: its longest is over in less.
-func (s *simulation) forward() {
-	if s.weather.now != nil && s.weather.now.late {
-		return
-	}
-	longest := []time.Duration{time.Minute, time.Hour, 24 * time.Hour, 10 * 24 * time.Hour}[s.rand.IntN(4)]
-	s.place.clock.Advance(time.Second + time.Duration(s.rand.Int64N(int64(longest))))
-}
-
-// turn does the background work of a replica, which may die in it, and notes how
-// far the clock's work has come.
-func (s *simulation) turn(r *replica, doom string) {
-	ctx, cancel := context.WithTimeout(s.t.Context(), 8*time.Second)
-	defer cancel()
-	start, held := s.place.now(), s.holding(ctx)
-	var err error
-	turn := func() { err = r.Service.Turn(ctx) }
-	if doom == "" {
-		turn()
-	} else {
-		s.dying(r, doom, turn)
-	}
-	if err != nil || held == nil {
-		return
-	}
-	for id, busy := range s.holding(ctx) { // a task may have died, or been given up
-		held[id] = held[id] || busy
-	}
-	var due []string
-	s.must(insist(func() (err error) {
-		due, err = s.place.replicas[0].Ledger.Due(ctx, time.Unix(start, 0), 1000)
-		return err
-	}))
-	for _, k := range s.living() {
-		if !held[k.id] && !slices.Contains(due, k.id) {
-			k.turned = max(k.turned, start)
-		}
-	}
-}
-
-// insist calls again while the ledger's kept connections, which a killed server
-// has broken, are being found out.
-func insist(do func() error) (err error) {
-	for range 30 {
-		if err = do(); !errors.Is(err, apikey.ErrUnavailable) {
-			break
-		}
-	}
-	return err
-}
-
-// records are the ledger's keys.
-func (s *simulation) records(ctx context.Context) (records []apikey.Record) {
-	s.must(insist(func() (err error) {
-		q := apikey.Query{Owners: s.owners, Sort: apikey.SortCreatedAt, Limit: 1000, Now: s.place.clock.Now()}
-		records, _, err = s.place.replicas[0].Ledger.Keys(ctx, q)
-		return err
-	}))
-	return records
-}
-
-// holding are the keys with a change under way; nil if that cannot be known.
-func (s *simulation) holding(ctx context.Context) map[string]bool {
-	if s.weather.ledgerDown {
-		return nil
-	}
-	records := s.records(ctx)
-	held := map[string]bool{}
-	for _, r := range records {
-		held[r.ID] = len(r.Pending) > 0
-	}
-	return held
 }

@@ -14,6 +14,7 @@ type storm struct {
 	weight int
 	steps  int  // at most
 	late   bool // a request to Hydra may arrive when nobody waits for it any more
+	real   bool // a server is killed
 	begin  func(*simulation)
 	end    func(*simulation)
 }
@@ -94,14 +95,14 @@ func storms() []storm {
 func (p *place) disasters() map[int]storm {
 	out := map[int]storm{}
 	if server := p.ledgerServer; server != nil {
-		down := storm{name: "ledger: Postgres killed", steps: 4,
+		down := storm{name: "ledger: Postgres killed", steps: 4, real: true,
 			begin: func(s *simulation) {
 				s.weather.ledgerDown = true
 				s.must(server.Kill())
 			},
 			end: func(s *simulation) { s.must(server.Start(s.t.Context())) }}
 		out[22], out[61] = down, down
-		out[43] = storm{name: "hydra: killed", steps: 4, late: true,
+		out[43] = storm{name: "hydra: killed", steps: 4, late: true, real: true,
 			begin: func(s *simulation) {
 				s.weather.hydraDown = true
 				s.must(p.hydra.Halt(s.t.Context()))
@@ -109,7 +110,7 @@ func (p *place) disasters() map[int]storm {
 			end: func(s *simulation) { s.must(p.hydra.Resume(s.t.Context())) }}
 	}
 	if server := p.hydraServer; server != nil {
-		down := storm{name: "hydra: its Postgres killed", steps: 5, late: true,
+		down := storm{name: "hydra: its Postgres killed", steps: 5, late: true, real: true,
 			begin: func(s *simulation) {
 				s.weather.hydraDown = true
 				s.must(server.Kill())
@@ -126,7 +127,7 @@ func (p *place) disasters() map[int]storm {
 func (s *simulation) must(err error) {
 	s.t.Helper()
 	if err != nil {
-		s.t.Fatalf("seed %d, step %d: %v", s.seed, s.step, err)
+		s.t.Fatalf("-seed %d, step %d: %v", *seed, s.step, err)
 	}
 }
 
@@ -183,5 +184,5 @@ func (s *simulation) calm() {
 	ctx, cancel := context.WithTimeout(s.t.Context(), 40*time.Second)
 	defer cancel()
 	s.place.awaitWhole(ctx)
-	s.strained = s.strained || now.late || len(s.place.disasters()) > 0 && now.end != nil && now.weight == 0
+	s.strained = s.strained || now.late || now.real
 }
