@@ -22,7 +22,17 @@ type facts struct {
 	method        apikey.AuthMethod
 	secret        string // the hint; untold: one that nobody was told
 	keys          []publicKey
-	queue         []*request // accepted, in line, and to be done for sure
+	// withOwner: the pause that ends last began with the owner's. own is then when
+	// a shorter one of the key's own ends, which no read shows; zero: none.
+	withOwner bool
+	own       int64
+	line
+}
+
+// line is what was accepted, and will be done for sure.
+type line struct {
+	queue []*request // in the line of the key, one after the other
+	ops   []*request // of operations on the owner, which come to the key sometime
 }
 
 type publicKey struct {
@@ -41,7 +51,7 @@ const (
 // factsOf are the facts that a key as answered shows.
 func factsOf(k apikey.Key) facts {
 	f := facts{
-		revoked: k.RevokedAt != nil, disabled: k.DisabledAt != nil, until: unix(k.DisabledUntil), expires: unix(k.ExpiresAt), ends: unix(k.EndsAt),
+		revoked: k.RevokedAt != nil, disabled: k.DisabledAt != nil, until: unix(k.DisabledUntil), withOwner: k.DisabledWithOwner, expires: unix(k.ExpiresAt), ends: unix(k.EndsAt),
 		name: k.Name, team: k.Labels["team"], scopes: strings.Join(k.Scopes, " "), token: k.Token, method: k.AuthMethod,
 	}
 	if k.ReplacedBy != nil {
@@ -126,9 +136,9 @@ func (f facts) turns(from, to int64) []int64 {
 // done may or may not have been written down.
 func (f facts) seen(at int64) facts {
 	if !f.paused(at) {
-		f.disabled, f.until = false, 0
+		f.disabled, f.until, f.withOwner = false, 0, false
 	}
-	f.keys, f.queue = f.live(at), nil
+	f.keys, f.own, f.line = f.live(at), 0, line{}
 	return f
 }
 
@@ -157,6 +167,7 @@ func (f facts) String() string {
 	say(f.gone, "gone")
 	say(f.revoked, "revoked")
 	say(f.disabled, "disabled until %d", f.until)
+	say(f.withOwner, "with its owner, by itself until %d", f.own)
 	say(f.expires != 0, "expires %d", f.expires)
 	say(f.ends != 0, "ends %d", f.ends)
 	say(f.replacedBy != "", "replaced by %s", f.replacedBy)
@@ -166,6 +177,9 @@ func (f facts) String() string {
 	}
 	for _, q := range f.queue {
 		say(true, "then %s", q)
+	}
+	for _, q := range f.ops {
+		say(true, "sometime %s", q)
 	}
 	return strings.Join(out, ", ")
 }

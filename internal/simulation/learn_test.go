@@ -21,7 +21,7 @@ func (s *simulation) learn(qs []*request, as []answer, again bool) {
 	for _, order := range permutations(len(qs)) {
 		possible := before
 		for _, i := range order {
-			possible = s.fold(k, drain(possible, false, s.place.now()), qs[i], as[i], len(qs) == 1 && !again, again)
+			possible = s.fold(k, drain(possible, false, false, s.place.now()), qs[i], as[i], len(qs) == 1 && !again, again)
 		}
 		after = append(after, possible...)
 	}
@@ -111,7 +111,7 @@ func (s *simulation) inLine(q *request, a answer, f facts) facts {
 // is that of it.
 func (s *simulation) carriedOut(k *subject, q *request, a answer, f facts, e effect, at int64, alone bool) []facts {
 	g := e.self
-	g.queue = f.queue
+	g.line = f.line
 	if a.err != nil || a.died || q.dryRun || a.key == nil {
 		return []facts{g}
 	}
@@ -211,7 +211,7 @@ func (s *simulation) mayEnd(q *request, a answer) {
 		for at := a.from; at <= a.to; at++ {
 			e := waiting.effect(f, beside{}, at)
 			if e.refusal == "" && !e.nothing {
-				e.self.ends, e.self.queue = at, f.queue
+				e.self.ends, e.self.line = at, f.line
 				more = append(more, e.self)
 				e.self.ends = sometime // by what was accepted and is done later
 				if a.unsure() || a.pending || q.does == doRotate {
@@ -230,6 +230,7 @@ func (s *simulation) meet(shown apikey.Key, secret apikey.Secret, before *subjec
 		k = &subject{n: len(s.subjects), id: shown.ID, owner: shown.Owner, job: shown.Labels["job"], replaces: before, possible: []facts{factsOf(shown)}, turned: from}
 		s.subjects = append(s.subjects, k)
 		s.byID[k.id] = k
+		s.mayReach(k)
 		k.note(fmt.Sprintf("step %d: first seen", s.step))
 	}
 	k.learnSecret(secret)

@@ -90,9 +90,28 @@ func (s *simulation) compare(ctx context.Context, k *subject, key apikey.Key) {
 		k.note(fmt.Sprintf("step %d, %d: revision %d, %v: %s", s.step, now, key.Revision, key.Flags, shown))
 	}
 	if !k.changing {
-		k.possible = []facts{shown}
+		k.possible = s.narrowed(possible, shown, now)
 	}
 	k.learnKids()
+}
+
+// narrowed are the possibilities that a read of a key that nobody is changing
+// leaves: what it shows, and what no read shows.
+func (s *simulation) narrowed(possible []facts, shown facts, now int64) (out []facts) {
+	for _, f := range possible {
+		if !f.gone && f.shows(shown, now) {
+			g := shown
+			g.line = f.line
+			if g.withOwner && !g.revoked && !passed(f.own, now) {
+				g.own = f.own
+			}
+			out = append(out, g)
+		}
+	}
+	if len(out) == 0 { // its secret was lost
+		return []facts{shown}
+	}
+	return distinct(out)
 }
 
 // adopt takes in the successor that a rotation without an answer has made.

@@ -38,7 +38,9 @@ var operations = []operation{
 	{doAddKey, 5, func(s *simulation) { s.request(s.newAddKey(s.pick(withKeys))) }},
 	{doRemoveKey, 4, func(s *simulation) { s.request(s.newRemoveKey(s.pick(withKeys))) }},
 	{doRotate, 16, func(s *simulation) { s.request(s.newRotate(s.pick(nil))) }},
+	{"rotate again", 5, (*simulation).rotateAgain},
 	{doComplete, 6, func(s *simulation) { s.request(s.newAction(doComplete, s.pick(rotating))) }},
+	{"owner", 5, (*simulation).everything},
 	{"repeat", 9, (*simulation).repeat},
 	{"trespass", 4, (*simulation).trespass},
 	{"burst", 6, (*simulation).burst},
@@ -255,8 +257,8 @@ func (s *simulation) newRotate(k *subject) *request {
 	if k == nil {
 		return nil
 	}
-	q := &request{does: doRotate, key: k, by: s.who(k.owner), header: s.header(40), dryRun: s.chance(10)}
-	q.rotate.Force = s.chance(35)
+	q := &request{does: doRotate, key: k, by: s.who(k.owner), header: s.header(40)}
+	q.rotate.Force, q.dryRun = s.chance(35), s.chance(15)
 	if periods := []time.Duration{0, 0, 30 * time.Second, time.Hour, 72 * time.Hour, 30 * 24 * time.Hour}; s.chance(75) {
 		q.rotate.GracePeriod = new(apikey.Duration(periods[s.rand.IntN(len(periods))]))
 	}
@@ -270,4 +272,20 @@ func (s *simulation) newRotate(k *subject) *request {
 		q.rotate.PublicKeys, q.fresh = []apikey.PublicKeyInput{in}, []publicKey{p}
 	}
 	return q
+}
+
+// rotateAgain rotates a key a second time, whose successor it revokes first if
+// that lives. The deadline of the first rotation stays.
+func (s *simulation) rotateAgain() {
+	k := s.pick(func(f facts) bool { return f.replacedBy != "" && !f.over(s.place.now()) })
+	if k == nil {
+		return
+	}
+	for _, f := range k.possible {
+		next := s.byID[f.replacedBy]
+		if next != nil && !next.some(func(f facts) bool { return f.revoked || f.gone }) {
+			s.request(s.newAction(doRevoke, next))
+		}
+	}
+	s.request(s.newRotate(k))
 }

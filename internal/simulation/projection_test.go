@@ -55,6 +55,8 @@ type marker struct {
 	ExpiresAt     *time.Time         `json:"expires_at"`
 	DisabledAt    *time.Time         `json:"disabled_at"`
 	DisabledUntil *time.Time         `json:"disabled_until"`
+	WithOwner     bool               `json:"disabled_with_owner"`
+	OwnUntil      *time.Time         `json:"own_disabled_until"`
 	EndsAt        *time.Time         `json:"ends_at"`
 	Replaces      *string            `json:"replaces"`
 	ReplacedBy    *string            `json:"replaced_by"`
@@ -156,7 +158,7 @@ func (s *simulation) wrong(c client, r apikey.Record, installation string, at in
 	}
 	want := marker{Version: 1, Ledger: installation, Revision: d.Revision, Op: r.Op, RootID: d.RootID, Kind: d.Kind, Environment: d.Environment,
 		Secret: d.Secret, ExpiresAt: d.ExpiresAt, DisabledAt: d.DisabledAt, DisabledUntil: d.DisabledUntil, EndsAt: d.EndsAt,
-		Replaces: d.Replaces, ReplacedBy: d.ReplacedBy, CreatedAt: d.CreatedAt, CreatedBy: d.CreatedBy}
+		WithOwner: d.DisabledWithOwner, OwnUntil: d.OwnDisabledUntil, Replaces: d.Replaces, ReplacedBy: d.ReplacedBy, CreatedAt: d.CreatedAt, CreatedBy: d.CreatedBy}
 	if len(d.Labels) > 0 {
 		want.Labels = d.Labels
 	}

@@ -2,6 +2,7 @@ package simulation
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -20,20 +21,27 @@ func (s *simulation) quiet() {
 	defer cancel()
 	ctx = apikey.WithCaller(ctx, s.admin.caller)
 	s.place.awaitWhole(ctx)
+	s.learnOperations(ctx)
 	for range 3 {
 		s.drainWork(ctx)
 		s.place.clock.Advance(settling)
 	}
 	s.drainWork(ctx)
+	s.endOperations()
 	s.strained = false
 	turned := s.place.now()
 	s.takeStock(ctx)
+	own := map[string]int64{}
+	for _, r := range s.records(ctx) {
+		own[r.ID] = unix(r.OwnDisabledUntil)
+	}
 	for _, k := range s.living() {
 		k.turned = turned
 		s.look(k)
 		if k.gone {
 			continue
 		}
+		k.decideOwn(own[k.id], s.place.now())
 		if _, ok := k.decided(); !ok {
 			s.fail(k, "it is not decided at a quiet point:\n  %s", explain(k.possible))
 		}
@@ -99,9 +107,10 @@ func (s *simulation) idle(ctx context.Context) bool {
 			held++
 		}
 	}
-	stale, err := db.Stale(ctx, 10) // also of keys that never came to be
-	s.must(err)
-	return len(due)+len(queued)+len(rechecks)+len(stale)+held == 0
+	stale, err4 := db.Stale(ctx, 10) // also of keys that never came to be
+	free, err5 := db.FreeOperations(ctx, false, 10)
+	s.must(errors.Join(err4, err5))
+	return len(due)+len(queued)+len(rechecks)+len(stale)+len(free)+held == 0 && !s.running(ctx)
 }
 
 // takeStock compares the ledger's keys with those that callers know of: each was

@@ -41,6 +41,9 @@ type request struct {
 	kid    string      // to be removed
 	fresh  []publicKey // of input or rotate
 
+	owner string // of which it is an operation; "": of none
+	all   bool   // of an operation that enables
+
 	waits bool  // it was accepted and stands in line
 	since int64 // when it was accepted
 }
@@ -49,6 +52,9 @@ func (q *request) String() string {
 	s := q.does
 	if q.key != nil {
 		s += fmt.Sprintf(" #%d", q.key.n)
+	}
+	if q.owner != "" {
+		s += fmt.Sprintf(" owner, all %v", q.all)
 	}
 	switch q.does {
 	case doDisable:

@@ -31,7 +31,7 @@ type beside struct {
 // key at a moment.
 func (q *request) effect(f facts, b beside, at int64) effect {
 	was := f
-	f.keys, f.queue = slices.Clone(f.keys), nil
+	f.keys, f.line = slices.Clone(f.keys), line{}
 	e := q.rule(f, b, at)
 	if q.dryRun && e.refusal == "" {
 		return effect{self: was}
@@ -59,12 +59,16 @@ func (q *request) rule(f facts, b beside, at int64) effect {
 	case f.revoked:
 		return refuse(apikey.ErrRevoked)
 	}
+	own := f.own
 	switch q.does {
 	case doDisable:
-		was := f.paused(at) && f.until == q.until
-		f.disabled, f.until = true, q.until
-		return effect{self: f, nothing: was}
+		was := f.seen(at)
+		f = f.pausedBy(q, at)
+		return effect{self: f, nothing: f.seen(at).String() == was.String()}
 	case doEnable:
+		if q.owner != "" && (!f.disabled || !q.all && !f.withOwner) {
+			return effect{self: f, nothing: true}
+		}
 		switch {
 		case f.replacedBy != "" && passed(f.ends, at):
 			return refuse(apikey.ErrReplaced)
@@ -72,7 +76,11 @@ func (q *request) rule(f facts, b beside, at int64) effect {
 			return refuse(apikey.ErrExpired)
 		}
 		was := f.disabled
-		f.disabled, f.until = false, 0
+		f.disabled = was && q.owner != "" && !q.all && f.own != 0 && !passed(f.own, at)
+		f.until, f.own, f.withOwner = 0, 0, false
+		if f.disabled {
+			f.until = own
+		}
 		return effect{self: f, nothing: !was}
 	case doUpdate:
 		return q.updates(f, at)
@@ -84,6 +92,41 @@ func (q *request) rule(f facts, b beside, at int64) effect {
 		return q.rotates(f, b, at)
 	}
 	return effect{self: f} // tokens/revoke
+}
+
+// pausedBy is the key paused by a request for it or for its owner. It may be
+// paused both ways: shown is the pause that ends last, its own if both end at
+// once. A newer pause takes the place of the older one of its way.
+func (f facts) pausedBy(q *request, at int64) facts {
+	type pause struct {
+		on    bool
+		until int64 // 0: without end
+	}
+	var own, with pause
+	switch {
+	case !f.paused(at):
+	case f.withOwner:
+		with = pause{true, f.until}
+		own = pause{f.own != 0 && !passed(f.own, at), f.own}
+	default:
+		own = pause{true, f.until}
+	}
+	if q.owner != "" {
+		with = pause{true, q.until}
+	} else {
+		own = pause{true, q.until}
+	}
+	outlasts := own.until != 0 && (with.until == 0 || with.until > own.until)
+	f.disabled, f.own = true, 0
+	if f.withOwner = with.on && (!own.on || outlasts); !f.withOwner {
+		f.until = own.until
+		return f
+	}
+	f.until = with.until
+	if own.on {
+		f.own = own.until
+	}
+	return f
 }
 
 func (q *request) updates(f facts, at int64) effect {
@@ -271,7 +314,7 @@ func (q *request) rotates(f facts, b beside, at int64) effect {
 		f = g
 	}
 	born := f
-	born.replacedBy, born.ends = "", 0
+	born.replacedBy, born.ends, born.line = "", 0, line{}
 	give(&born)
 	f.replacedBy = untold
 	if f.ends == 0 || deadline < f.ends {

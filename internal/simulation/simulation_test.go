@@ -86,11 +86,12 @@ type simulation struct {
 	creates  map[string]*request // by job
 	jobs     map[string]*subject
 
-	weather  weather
-	planned  map[int]storm
-	strained bool // something has failed for real since the last quiet point
-	head     ledger.Head
-	tally    tally
+	operations []*ownerOperation // on owners, that are not known to be over
+	weather    weather
+	planned    map[int]storm
+	strained   bool // something has failed for real since the last quiet point
+	head       ledger.Head
+	tally      tally
 }
 
 // tally counts what was done.

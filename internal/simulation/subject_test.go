@@ -48,6 +48,8 @@ type credential struct {
 type token struct {
 	value string
 	ended bool // an answer says so
+	// doomed: an operation that is under way ends it.
+	doomed bool
 }
 
 const credentialsKept = 4
@@ -113,7 +115,7 @@ func (k *subject) some(is func(facts) bool) bool { return slices.ContainsFunc(k.
 
 // decided returns what is true of the key, if there is one possibility only.
 func (k *subject) decided() (facts, bool) {
-	if len(k.possible) != 1 || len(k.possible[0].queue) > 0 {
+	if len(k.possible) != 1 || len(k.possible[0].queue)+len(k.possible[0].ops) > 0 {
 		return facts{}, false
 	}
 	return k.possible[0], true
@@ -155,29 +157,38 @@ func pointers(all []facts) []*facts {
 }
 
 // drained are the possibilities with any number of the requests in line done
-// (fully: all of them).
+// (fully: all of them, but what operations have not brought to an end).
 func (s *simulation) drained(k *subject, fully bool) []facts {
-	return drain(k.possible, fully, s.place.now())
+	return drain(k.possible, fully, fully && !s.operating(k.owner), s.place.now())
 }
 
-func drain(possible []facts, fully bool, now int64) (out []facts) {
+// drain does any number of what is in line, or all of what stands in the key's
+// own line, and all that operations on the owner will do.
+func drain(possible []facts, own, ops bool, now int64) (out []facts) {
 	for _, f := range possible {
-		if !fully || len(f.queue) == 0 {
+		if (!own || len(f.queue) == 0) && (!ops || len(f.ops) == 0) {
 			out = append(out, f)
 		}
-		if len(f.queue) == 0 {
-			continue
+		if len(f.queue) > 0 {
+			rest := line{f.queue[1:], f.ops}
+			out = append(out, drain(f.after(f.queue[0], rest, now), own, ops, now)...)
 		}
-		q, rest := f.queue[0], f.queue[1:]
-		e := q.effect(f, beside{}, q.since)
-		next := []facts{e.self}
-		if q.does == doComplete && passed(f.end(), now) { // the clock may have been first
-			next = append(next, f)
+		if len(f.ops) > 0 {
+			rest := line{f.queue, f.ops[1:]}
+			out = append(out, drain(f.after(f.ops[0], rest, now), own, ops, now)...)
 		}
-		for i := range next {
-			next[i].queue = rest
-		}
-		out = append(out, drain(next, fully, now)...)
 	}
 	return distinct(out)
+}
+
+// after is what is possible once a request that stood in line is done.
+func (f facts) after(q *request, rest line, now int64) []facts {
+	next := []facts{q.effect(f, beside{}, q.since).self}
+	if passed(f.end(), now) && (q.does == doComplete || q.owner != "") { // the clock may have been first
+		next = append(next, f)
+	}
+	for i := range next {
+		next[i].line = rest
+	}
+	return next
 }
