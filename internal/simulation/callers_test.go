@@ -79,6 +79,44 @@ func (s *simulation) feed() {
 	}
 }
 
+// self lets somebody who has a secret of a key read the key by it, and now and
+// then end it. Only the secret that is the key's does, also while it is paused
+// or over.
+func (s *simulation) self() {
+	k := s.pick(func(f facts) bool { return f.method.HasSecret() })
+	if k == nil || len(k.secrets) == 0 || s.weather.hydraDown || k.late {
+		return
+	}
+	s.look(k)
+	secret := k.secrets[s.rand.IntN(len(k.secrets))]
+	right, wrong := true, true
+	for _, f := range s.drained(k, false) {
+		is := !f.gone && !f.revoked && f.method.HasSecret() && f.secret == hintOf(secret)
+		right, wrong = right && is, wrong && !is
+	}
+	if right == wrong || k.lostRotations > 0 {
+		return
+	}
+	if right && s.chance(15) {
+		q := s.newAction(doRevoke, k)
+		q.held, q.header, q.dryRun = secret, "", false
+		s.request(q)
+		return
+	}
+	ctx, cancel := s.as(s.reader, s.patient(k)) // whose rights are not used
+	defer cancel()
+	own := apikey.Credential{Method: apikey.ClientSecretBasic, ID: k.id, Secret: secret}
+	self, err := s.replica().Service.Self(ctx, apikey.HolderCredential{Own: own})
+	s.tally.answers["self: "+answer{err: err}.kind()]++
+	switch kind := kindOf(err); {
+	case err == nil && (!right || self.ID != k.id), err != nil && kind != apikey.ErrUnavailable && (right || kind != apikey.ErrUnauthenticated):
+		s.fail(k, "self with %s, which is right: %v, was answered %+v, %v", hintOf(secret), right, self, err)
+	case err != nil && s.patient(k) && kind == apikey.ErrUnavailable:
+		s.tally.turnedAway++
+	}
+	s.noSecret("self", self)
+}
+
 // trespass lets a caller ask what it may not: of another owner's key, or without
 // the right to write. Nothing comes of it.
 func (s *simulation) trespass() {

@@ -230,6 +230,7 @@ func (s *simulation) meet(shown apikey.Key, secret apikey.Secret, before *subjec
 		k = &subject{n: len(s.subjects), id: shown.ID, owner: shown.Owner, job: shown.Labels["job"], replaces: before, possible: []facts{factsOf(shown)}, turned: from}
 		s.subjects = append(s.subjects, k)
 		s.byID[k.id] = k
+		s.inheritOwn(k)
 		s.mayReach(k)
 		k.note(fmt.Sprintf("step %d: first seen", s.step))
 	}

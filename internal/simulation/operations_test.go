@@ -33,6 +33,7 @@ var operations = []operation{
 		s.request(s.newAction(doEnable, s.pick(func(f facts) bool { return f.disabled })))
 	}},
 	{doRevoke, 3, func(s *simulation) { s.request(s.newAction(doRevoke, s.pick(nil))) }},
+	{"self", 8, (*simulation).self},
 	{doDelete, 4, func(s *simulation) { s.request(s.newAction(doDelete, s.pick(func(f facts) bool { return f.revoked }))) }},
 	{doTokens, 4, func(s *simulation) { s.request(s.newAction(doTokens, s.pick(nil))) }},
 	{doAddKey, 5, func(s *simulation) { s.request(s.newAddKey(s.pick(withKeys))) }},

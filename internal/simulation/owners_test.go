@@ -131,6 +131,21 @@ func (k *subject) decideOwn(own, now int64) {
 	k.possible = slices.DeleteFunc(k.possible, func(f facts) bool { return f.withOwner && !f.revoked && f.own != own && !passed(f.own, now) })
 }
 
+// inheritOwn gives a successor the pause of its own that no read shows: the key
+// before it had it.
+func (s *simulation) inheritOwn(k *subject) {
+	if !k.possible[0].withOwner || s.weather.ledgerDown {
+		return
+	}
+	ctx, cancel := s.calmly()
+	defer cancel()
+	s.must(insist(func() error {
+		r, err := s.place.replicas[0].Ledger.Key(ctx, k.id, apikey.View{})
+		k.possible[0].own = unix(r.OwnDisabledUntil)
+		return err
+	}))
+}
+
 // endOperations notes that all are over.
 func (s *simulation) endOperations() {
 	s.operations = nil

@@ -41,8 +41,9 @@ type request struct {
 	kid    string      // to be removed
 	fresh  []publicKey // of input or rotate
 
-	owner string // of which it is an operation; "": of none
-	all   bool   // of an operation that enables
+	held  apikey.Secret // of a revoke by the holder: with what
+	owner string        // of which it is an operation; "": of none
+	all   bool          // of an operation that enables
 
 	waits bool  // it was accepted and stands in line
 	since int64 // when it was accepted
@@ -66,6 +67,9 @@ func (q *request) String() string {
 			q.update.ExpiresAt, q.update.AuthMethod != nil, q.update.Labels != nil, q.update.Token != nil, q.update.IfMatch)
 	case doCreate:
 		s += fmt.Sprintf(" %s %s", q.create.AuthMethod, q.create.Labels["job"])
+	}
+	if !q.held.IsZero() {
+		s += " by its holder"
 	}
 	if q.dryRun {
 		s += " dry-run"
@@ -150,6 +154,9 @@ func (q *request) ask(ctx context.Context, s apikey.API) (a answer) {
 		if a.err = err; err == nil {
 			a.key, a.pending, a.others, a.shownDry = &r.Key, r.Pending, r.Others, r.DryRun
 		}
+		if !q.held.IsZero() {
+			a.key = nil
+		}
 	case doCreate:
 		issued, err := s.Create(ctx, q.create)
 		if a.err = err; err == nil {
@@ -198,6 +205,11 @@ func (q *request) act(ctx context.Context, s apikey.API) (apikey.Result, error) 
 	case doEnable:
 		return s.Enable(ctx, q.key.id, p)
 	case doRevoke:
+		if !q.held.IsZero() {
+			own := apikey.Credential{Method: apikey.ClientSecretPost, ID: q.key.id, Secret: q.held}
+			err := s.(apikey.Holder).RevokeSelf(ctx, apikey.HolderCredential{Own: own}, apikey.RevokeSelfParams{})
+			return apikey.Result{Pending: true}, err // or done: the holder is not told
+		}
 		return s.Revoke(ctx, q.key.id, apikey.RevokeParams{Reason: apikey.Superseded, DryRun: q.dryRun, IdempotencyKey: q.header})
 	case doTokens:
 		return s.RevokeTokens(ctx, q.key.id, p)
