@@ -88,8 +88,9 @@ func (s *Service) changeUnder(ctx context.Context, o OperationRecord, r Record) 
 	defer cancel()
 	in := intent{action: o.Action, id: r.ID, order: o.Order, actor: o.Actor, under: OperationHold{o.ID, o.Attempt}, plan: planFor(o.Action, o.Order, o.Actor)}
 	// What narrows looks under the key's lock: an enable that is only just begun
-	// does not show in what was read.
-	if _, unchanged, err := in.plan(r, true, s.now()); !o.Action.Narrows() && err == nil && unchanged {
+	// does not show in what was read. Nor does what stands in line: an enable
+	// comes after the disable that the key is still to see.
+	if _, unchanged, err := in.plan(r, true, s.now()); !o.Action.Narrows() && len(r.Pending) == 0 && err == nil && unchanged {
 		return dealt{outcome: outcome{record: r, unchanged: true}}
 	}
 	run := s.change

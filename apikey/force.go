@@ -36,8 +36,8 @@ func (r *rotation) endOlder(ctx context.Context) error {
 	return err
 }
 
-// forced is the key as it is once endOlder is done, and whether there is
-// anything for that to do.
+// forced is the key as it is once the grace period of its predecessor is ended,
+// and whether there is anything for endOlder to do.
 func (r *rotation) forced(now time.Time) (after Record, older bool) {
 	after = r.seen
 	if !r.params.Force || after.previousEndsAt(now) == nil {
@@ -46,7 +46,6 @@ func (r *rotation) forced(now time.Time) (after Record, older bool) {
 	if p := after.Predecessor; p != nil && !p.Revoked && p.EndsAt.After(now) {
 		after.Predecessor = &Predecessor{EndsAt: now}
 	}
-	after.PublicKeys = withoutReplaced(after.PublicKeys)
 	return after, true
 }
 

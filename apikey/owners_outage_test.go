@@ -106,6 +106,39 @@ func TestOwnerDisableWhileHydraIsDown(t *testing.T) {
 	wantKeys(admin, t, w, append(keys, manager), apikey.ActionDisable, false)
 }
 
+// An enable of an owner that is asked for while the disable before it waits for
+// Hydra comes after that one at every key.
+func TestOwnerEnableBehindAcceptedDisable(t *testing.T) {
+	own := hydratest.New(t, hydradev.Config{Memory: true})
+	w, _ := toothed(t, apikeytest.Options{Hydra: own})
+	ctx := as(t)
+	keys := keysOf(ctx, t, w, "behind", 40)
+	if err := own.Halt(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	apikeytest.Eventually(t, "the outage is noticed", func() bool { return w.Clients.Ready(ctx) != nil })
+	first, err := w.Service.DisableOwner(ctx, "behind", apikey.DisableOwnerParams{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	until(ctx, t, w, first.ID, "every key is reached", func(o apikey.Operation) bool { return o.Done == 40 })
+	var second apikey.Operation
+	apikeytest.Eventually(t, "the enable begins", func() bool {
+		second, err = w.Service.EnableOwner(ctx, "behind", apikey.EnableOwnerParams{})
+		return err == nil
+	})
+	if err := own.Resume(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{first.ID, second.ID} {
+		o := until(ctx, t, w, id, "it is done", func(o apikey.Operation) bool { return o.State == apikey.OperationDone })
+		if o.Changed != 40 {
+			t.Errorf("%+v; want all changed", o)
+		}
+	}
+	wantKeys(ctx, t, w, keys, apikey.ActionEnable, true)
+}
+
 // An outage in the midst of an enable holds it up; it goes on by itself, and
 // nothing counts as failed. The same goes for ending tokens.
 func TestOwnerEnableThroughOutage(t *testing.T) {

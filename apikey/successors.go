@@ -3,6 +3,7 @@ package apikey
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -60,7 +61,7 @@ func (s *Service) missedSuccessors(ctx context.Context, o OperationRecord) (miss
 }
 
 // missed reports whether a successor has no change under the operation although
-// the key before it has taken part. Who enabled that one since meant both.
+// the key before it has taken part. Who enabled either since meant what he saw.
 func (s *Service) missed(ctx context.Context, o OperationRecord, r Record, now time.Time) (bool, error) {
 	made, err := s.ledger.ChangesUnder(ctx, o.ID, []string{r.ID, *r.Replaces})
 	if err != nil || len(made) != 1 || made[0] == r.ID {
@@ -70,5 +71,15 @@ func (s *Service) missed(ctx context.Context, o OperationRecord, r Record, now t
 	if errors.Is(err, ErrNotFound) { // deleted, so revoked before
 		return o.Action == ActionRevoke, nil
 	}
-	return err == nil && (o.Action != ActionDisable || before.StatusAt(now) == StatusDisabled), err
+	if err != nil || o.Action != ActionDisable {
+		return err == nil, err
+	}
+	enabled, err := s.enabledSince(ctx, r.ID, o.CreatedAt)
+	return err == nil && !enabled && before.StatusAt(now) == StatusDisabled, err
+}
+
+// enabledSince reports whether somebody has enabled a key since a moment.
+func (s *Service) enabledSince(ctx context.Context, id string, since time.Time) (bool, error) {
+	events, err := s.ledger.Events(ctx, EventQuery{KeyID: id, Descending: true, Limit: limits.PageSize})
+	return slices.ContainsFunc(events, func(e Event) bool { return e.Action == ActionEnable && !e.At.Before(since) }), err
 }

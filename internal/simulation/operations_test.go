@@ -39,9 +39,9 @@ var operations = []operation{
 	{doAddKey, 5, func(s *simulation) { s.request(s.newAddKey(s.pick(withKeys))) }},
 	{doRemoveKey, 4, func(s *simulation) { s.request(s.newRemoveKey(s.pick(withKeys))) }},
 	{doRotate, 16, func(s *simulation) { s.request(s.newRotate(s.pick(nil))) }},
-	{"rotate again", 5, (*simulation).rotateAgain},
+	{"rotate again", 8, (*simulation).rotateAgain},
 	{doComplete, 6, func(s *simulation) { s.request(s.newAction(doComplete, s.pick(rotating))) }},
-	{"owner", 5, (*simulation).everything},
+	{"owner", 7, (*simulation).everything},
 	{"repeat", 9, (*simulation).repeat},
 	{"trespass", 4, (*simulation).trespass},
 	{"burst", 6, (*simulation).burst},
@@ -275,15 +275,23 @@ func (s *simulation) newRotate(k *subject) *request {
 	return q
 }
 
-// rotateAgain rotates a key a second time, whose successor it revokes first if
-// that lives. The deadline of the first rotation stays.
+// rotateAgain rotates while an older rotation is not over: its successor, mostly
+// by force, or the replaced key itself, once more, whose successor it revokes
+// first if that lives.
 func (s *simulation) rotateAgain() {
 	k := s.pick(func(f facts) bool { return f.replacedBy != "" && !f.over(s.place.now()) })
 	if k == nil {
 		return
 	}
+	force := s.chance(50)
 	for _, f := range k.possible {
 		next := s.byID[f.replacedBy]
+		if next != nil && force {
+			q := s.newRotate(next)
+			q.rotate.Force, q.dryRun = s.chance(80), s.chance(40)
+			s.request(q)
+			return
+		}
 		if next != nil && !next.some(func(f facts) bool { return f.revoked || f.gone }) {
 			s.request(s.newAction(doRevoke, next))
 		}

@@ -173,9 +173,12 @@ func drain(possible []facts, own, ops bool, now int64) (out []facts) {
 			rest := line{f.queue[1:], f.ops}
 			out = append(out, drain(f.after(f.queue[0], rest, now), own, ops, now)...)
 		}
-		if len(f.ops) > 0 {
-			rest := line{f.queue, f.ops[1:]}
-			out = append(out, drain(f.after(f.ops[0], rest, now), own, ops, now)...)
+		for i, q := range f.ops { // side by side, but those of one kind go one after the other
+			if slices.ContainsFunc(f.ops[:i], func(o *request) bool { return o.does == q.does }) {
+				continue
+			}
+			rest := line{f.queue, slices.Delete(slices.Clone(f.ops), i, i+1)}
+			out = append(out, drain(f.after(q, rest, now), own, ops, now)...)
 		}
 	}
 	return distinct(out)
