@@ -22,11 +22,15 @@ func (s *simulation) forward() {
 // turn does the background work of a replica, which may die in it, and notes how
 // far the clock's work has come.
 func (s *simulation) turn(r *replica, doom string) {
-	ctx, cancel := context.WithTimeout(s.t.Context(), 8*time.Second)
+	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute) // to look; a turn takes less
 	defer cancel()
 	start, held := s.place.now(), s.holding(ctx)
 	var err error
-	turn := func() { err = r.Service.Turn(ctx) }
+	turn := func() {
+		work, end := context.WithTimeout(ctx, 8*time.Second)
+		defer end()
+		err = r.Service.Turn(work)
+	}
 	if doom == "" {
 		turn()
 	} else {
