@@ -132,8 +132,7 @@ func TestNarrowingBehindStuckChange(t *testing.T) {
 	url := apikeytest.SQLiteURL(t)
 	w, m := mortalWorld(t, apikeytest.Options{LedgerURL: url})
 	admin, f := apikey.WithCaller(t.Context(), apikey.System("test")), w.Fixture()
-	keys := map[apikey.Action]apikey.Issued{}
-	var wg sync.WaitGroup
+	keys, tokens := map[apikey.Action]apikey.Issued{}, map[apikey.Action]string{}
 	for _, a := range []apikey.Action{apikey.ActionDisable, apikey.ActionRevoke} {
 		issued := managementKey(t, w)
 		keys[a] = issued
@@ -148,7 +147,11 @@ func TestNarrowingBehindStuckChange(t *testing.T) {
 		}); answered {
 			t.Fatalf("the patch was answered: %v", err)
 		}
-		wg.Go(func() { narrowWhileStuck(admin, t, w, a, issued.Key.ID, token) })
+		tokens[a] = token
+	}
+	var wg sync.WaitGroup // not before: the next to begin a change would have died
+	for a, issued := range keys {
+		wg.Go(func() { narrowWhileStuck(admin, t, w, a, issued.Key.ID, tokens[a]) })
 	}
 	wg.Wait()
 	if t.Failed() {
