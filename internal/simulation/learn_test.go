@@ -163,7 +163,7 @@ func (s *simulation) consequences(q *request, a answer, again bool) {
 	}
 	if q.does == doRotate {
 		if a.mode == apikey.RotationSuccessor {
-			s.meet(*a.key, a.secret, k, a.from)
+			s.meet(*a.key, a.secret, k)
 			return
 		}
 		k.learnSecret(a.secret)
@@ -224,10 +224,10 @@ func (s *simulation) mayEnd(q *request, a answer) {
 }
 
 // meet adds a key that was told of or found.
-func (s *simulation) meet(shown apikey.Key, secret apikey.Secret, before *subject, from int64) *subject {
+func (s *simulation) meet(shown apikey.Key, secret apikey.Secret, before *subject) *subject {
 	k := s.byID[shown.ID]
 	if k == nil {
-		k = &subject{n: len(s.subjects), id: shown.ID, owner: shown.Owner, job: shown.Labels["job"], replaces: before, possible: []facts{factsOf(shown)}, turned: from}
+		k = &subject{n: len(s.subjects), id: shown.ID, owner: shown.Owner, job: shown.Labels["job"], replaces: before, possible: []facts{factsOf(shown)}, turned: shown.CreatedAt.Unix()}
 		s.subjects = append(s.subjects, k)
 		s.byID[k.id] = k
 		s.inheritOwn(k)

@@ -124,7 +124,7 @@ func (s *simulation) adopt(ctx context.Context, id string, before *subject) {
 		s.fail(before, "it has the successor %s that nobody asked for", id)
 	}
 	before.unborn--
-	s.meet(key, apikey.Secret{}, before, key.CreatedAt.Unix())
+	s.meet(key, apikey.Secret{}, before)
 }
 
 // try tries every credential of a key at Hydra's token endpoint, as far as it is

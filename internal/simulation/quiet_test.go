@@ -154,7 +154,7 @@ func (s *simulation) account(ctx context.Context, key apikey.Key) {
 		s.fail(nil, "the key %s of job %q was not asked for", key.ID, job)
 	}
 	if s.jobs[job] == nil {
-		s.jobs[job] = s.meet(key, apikey.Secret{}, nil, key.CreatedAt.Unix())
+		s.jobs[job] = s.meet(key, apikey.Secret{}, nil)
 	}
 	if s.jobs[job].id != key.ID {
 		s.fail(s.jobs[job], "the request that made it also made %s", key.ID)

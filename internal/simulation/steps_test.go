@@ -181,7 +181,7 @@ func (s *simulation) created(q *request, a answer) {
 	case a.err != nil || a.died:
 		return
 	}
-	k := s.meet(*a.key, a.secret, nil, a.from)
+	k := s.meet(*a.key, a.secret, nil)
 	k.note(fmt.Sprintf("step %d, %d: %s: %s", s.step, a.from, q, a.kind()))
 	if s.jobs[job] != nil && s.jobs[job] != k {
 		s.fail(k, "%s made a second key beside #%d", q, s.jobs[job].n)
