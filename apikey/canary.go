@@ -60,7 +60,8 @@ type canary struct {
 	mu     sync.Mutex
 	answer HookAnswer // the last that said something
 	at     time.Time
-	lost   bool // there was none at the last try
+	asked  time.Time // when Hydra was last seen to ask us
+	lost   bool      // there was none at the last try
 }
 
 // newCanaryID is a key's id, as far as anybody can tell.
@@ -75,9 +76,9 @@ func newCanaryID(installation string) string {
 // decide is the answer when Hydra asks about the canary.
 func (c *canary) decide(q TokenRequest) Decision {
 	if len(q.Requested) == 0 {
-		return Decision{Verdict: Foreign}
+		return Decision{Verdict: Foreign, Canary: true}
 	}
-	return Decision{Verdict: Refused, Denied: DeniedDisabled}
+	return Decision{Verdict: Refused, Denied: DeniedDisabled, Canary: true}
 }
 
 // set notes an answer and tells whether it is another than before.
@@ -90,13 +91,18 @@ func (c *canary) set(a HookAnswer, at time.Time) (changed bool) {
 	}
 	changed = c.answer != a || c.lost
 	c.answer, c.at, c.lost = a, at, false
+	if a == HookRefuses {
+		c.asked = at
+	}
 	return changed
 }
 
-func (c *canary) last() (HookAnswer, time.Time) {
+// last is the last answer that said something, when it came, and when Hydra was
+// last seen to ask us.
+func (c *canary) last() (a HookAnswer, at, asked time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.answer, c.at
+	return c.answer, c.at, c.asked
 }
 
 // keepWatch tries the canary at once and every minute until ctx ends.
@@ -208,24 +214,29 @@ func (s *Service) canaryWrite(secret Secret) ClientWrite {
 // HookState is what is known of the token hook.
 type HookState struct {
 	Keys    int        // in memory
+	FreshAt time.Time  // when memory was last like the ledger; zero: not every key is there yet
 	Answer  HookAnswer // of the last try that had one; "": there was none
 	TriedAt time.Time
-	Fault   error // what is wrong; nil: nothing
+	Asked   bool      // Hydra was last seen to ask us, and that holds still
+	AskedAt time.Time // when Hydra was last seen to ask us; zero: never
+	Fault   error     // what is wrong; nil: nothing
 }
 
 // HookState tells how the hook stands, without asking anybody.
 func (s *Service) HookState() HookState {
 	out := HookState{Fault: s.knowsKeys()}
-	out.Keys, _ = s.memory.size()
+	out.Keys, out.FreshAt = s.memory.state()
 	if s.cfg.Issuer == nil {
 		return out
 	}
-	out.Answer, out.TriedAt = s.canary.last()
+	out.Answer, out.TriedAt, out.AskedAt = s.canary.last()
+	holds := s.now().Sub(out.TriedAt) <= canaryHolds
+	out.Asked = out.Answer == HookRefuses && holds
 	switch {
 	case out.Fault != nil:
 	case out.Answer == HookUnknown:
 		out.Fault = hookFault(HookUnknown, errNotTried)
-	case s.now().Sub(out.TriedAt) > canaryHolds:
+	case !holds:
 		out.Fault = hookFault(HookUnknown, errTriedLongAgo)
 	default:
 		out.Fault = hookFault(out.Answer, nil)

@@ -35,7 +35,7 @@ func wantTried(t *testing.T, what string, w *apikeytest.World, want apikey.HookA
 		t.Errorf("%s: %q, %v; want %q", what, got, err, want)
 	}
 	ready := w.Service.HookReady(t.Context())
-	if s := w.Service.HookState(); s.Answer != want || (ready == nil) != (want == apikey.HookRefuses) {
+	if s := w.Service.HookState(); s.Answer != want || s.Asked != (want == apikey.HookRefuses) || s.Asked && s.AskedAt != s.TriedAt || (ready == nil) != (want == apikey.HookRefuses) || s.FreshAt.IsZero() {
 		t.Errorf("%s: state %+v, readiness %v", what, s, ready)
 	}
 }
@@ -150,6 +150,7 @@ func TestCanaryInOutage(t *testing.T) {
 	}
 	hook.For(t, w)
 	wantTried(t, "before", w, apikey.HookRefuses)
+	seen := w.Service.HookState().AskedAt
 	proxy.Refuse()
 	for _, c := range []struct {
 		later time.Duration
@@ -161,6 +162,9 @@ func TestCanaryInOutage(t *testing.T) {
 		}
 		if err := w.Service.HookReady(t.Context()); (err == nil) != c.ready {
 			t.Errorf("away, %v later: readiness %v; want ready %v", c.later, err, c.ready)
+		}
+		if s := w.Service.HookState(); s.Asked != c.ready || s.AskedAt != seen {
+			t.Errorf("away, %v later: %+v; want asked %v, last at %v", c.later, s, c.ready, seen)
 		}
 	}
 	if err := proxy.Accept(); err != nil {

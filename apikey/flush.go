@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -31,6 +32,27 @@ type flusher struct {
 	missed int64     // issuances without room of which nobody was told yet
 	failed time.Time // since when the ledger takes nothing; zero: it does
 	told   time.Time // when the log was last told
+
+	sums usageSums
+}
+
+// usageSums are what [UsageState] is read from: without the lock, which a flush
+// holds for as long as the ledger takes.
+type usageSums struct{ batches, failures, written, lost, waiting atomic.Int64 }
+
+// UsageState is how the counting of tokens goes, since the process began.
+type UsageState struct {
+	Batches  int64 // taken by the ledger
+	Failures int64 // times that the ledger did not take one, which is tried again
+	Written  int64 // tokens in Batches
+	Lost     int64 // tokens of which something found no room and is not counted
+	Waiting  int64 // tokens counted and not in the ledger, as of the last flush
+}
+
+// UsageState tells how the counting of tokens goes. It waits for nobody.
+func (s *Service) UsageState() UsageState {
+	u := &s.flusher.sums
+	return UsageState{Batches: u.batches.Load(), Failures: u.failures.Load(), Written: u.written.Load(), Lost: u.lost.Load(), Waiting: u.waiting.Load()}
 }
 
 func newFlusher() flusher { return flusher{waiting: map[string]*keyTally{}, writer: rand.Text()} }
@@ -65,12 +87,14 @@ func (s *Service) flush(ctx context.Context) error {
 	taken, missed := s.book.empty()
 	mergeAll(f.waiting, taken)
 	f.missed += missed
+	f.sums.lost.Add(missed)
 	err := s.writeDown(ctx)
 	held := f.size
 	for id, t := range f.waiting {
 		held += t.size(id)
 	}
 	s.book.hold(held)
+	f.sums.waiting.Store(f.unwritten())
 	s.tellFlush(ctx, err)
 	return err
 }
@@ -110,16 +134,26 @@ func (s *Service) add(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, finishTimeout)
 	defer cancel()
 	err := s.ledger.AddUsage(ctx, *s.flusher.sealed)
-	if err == nil {
-		s.flusher.sealed, s.flusher.size, s.flusher.tokens = nil, 0, 0
+	f := &s.flusher
+	if err != nil {
+		f.sums.failures.Add(1)
+		return err
 	}
-	return err
+	f.sums.batches.Add(1)
+	f.sums.written.Add(f.tokens)
+	f.sealed, f.size, f.tokens = nil, 0, 0
+	return nil
 }
 
 // left is how many tokens are counted and not written.
 func (f *flusher) left() int64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	return f.unwritten()
+}
+
+// unwritten is left for who holds the lock.
+func (f *flusher) unwritten() int64 {
 	n := f.tokens
 	for _, t := range f.waiting {
 		n += t.tokens()

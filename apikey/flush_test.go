@@ -153,9 +153,15 @@ func TestFlushAway(t *testing.T) {
 			t.Fatal("flushed to nowhere")
 		}
 	}
+	if got, want := w.Service.UsageState(), (apikey.UsageState{Failures: 50, Waiting: 200}); got != want {
+		t.Errorf("away: %+v, want %+v", got, want)
+	}
 	l.lose(nil, nil)
 	if err := w.Service.Flush(t.Context()); err != nil {
 		t.Fatal(err)
+	}
+	if got, want := w.Service.UsageState(), (apikey.UsageState{Batches: 2, Failures: 50, Written: 200}); got != want {
+		t.Errorf("back: %+v, want %+v", got, want)
 	}
 	if a, b := tokens(t, w, first), tokens(t, w, second); a != 150 || b != 50 {
 		t.Errorf("%d and %d tokens, want 150 and 50", a, b)

@@ -32,6 +32,7 @@ type Decision struct {
 	Verdict Verdict
 	Claims  Claims
 	Denied  Denial
+	Canary  bool // nobody's token: Hydra was asked for it to see whether it asks us
 }
 
 // Claims are what a token says of its key, beside what Hydra puts there.

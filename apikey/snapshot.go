@@ -228,3 +228,14 @@ func (m *snapshot) size() (keys int, filled bool) {
 	defer m.mu.RUnlock()
 	return len(m.keys), m.filled
 }
+
+// state is the number of keys in memory, and when it was last like the ledger;
+// zero: not every key is there.
+func (m *snapshot) state() (keys int, fresh time.Time) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if m.filled {
+		fresh = m.fresh
+	}
+	return len(m.keys), fresh
+}

@@ -57,9 +57,10 @@ type TLS struct {
 // Enabled reports whether the server ends TLS itself.
 func (t TLS) Enabled() bool { return t.CertFile != "" && t.KeyFile != "" }
 
-// Ops is the side for operators: health, without TLS.
+// Ops is the side for operators: health and metrics, without TLS.
 type Ops struct {
-	Listen string `json:"listen" preset:"" doc:"Address for health checks without TLS, host:port. Empty: none."`
+	Listen  string `json:"listen" preset:"" doc:"Address for health checks and metrics without TLS and without a password, host:port: keep it on a private network. Empty: none."`
+	Metrics bool   `json:"metrics" preset:"true" doc:"Serve metrics for Prometheus at /metrics of ops.listen (docs/operations.md)."`
 }
 
 // Hydra says where Hydra is and how patient we are with it.

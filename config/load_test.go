@@ -24,6 +24,7 @@ func TestLoadDefaults(t *testing.T) {
 		Server: Server{Listen: "127.0.0.1:8080", PublicURL: "https://keys.example.com", TrustedProxies: []string{"10.0.0.1"},
 			ReadHeaderTimeout: sec(5), ReadTimeout: sec(10), WriteTimeout: sec(30), RequestTimeout: sec(25), IdleTimeout: sec(120),
 			ShutdownTimeout: sec(20), MaxHeaderBytes: 16384, MaxBodyBytes: 65536},
+		Ops: Ops{Metrics: true},
 		Hydra: Hydra{AdminURL: "http://hydra:4445", PublicURL: "https://auth.example.com", Timeout: sec(5), ChangeTimeout: sec(20),
 			Retries: 2, MaxConcurrent: 32},
 		Ledger: Ledger{URL: NewSecret("postgres://tokenos:" + ledgerPass + "@db/tokenos"), MaxConnections: 10, Lease: sec(60)},

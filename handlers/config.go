@@ -33,6 +33,9 @@ type Config struct {
 	Ready map[string]func(context.Context) error
 	// Log takes one line per request, and failures. Nil: nothing is logged.
 	Log *slog.Logger
+	// Observe, if set, is called once for each request, when it has been answered.
+	// It must not block.
+	Observe func(Observation)
 	// TrustedProxies are the peers whose X-Forwarded-Proto, X-Forwarded-For
 	// and X-Request-Id count. Empty: nobody's.
 	TrustedProxies []netip.Prefix
@@ -85,6 +88,9 @@ func newServer(c Config) *server {
 	if c.Version == "" {
 		c.Version = "dev"
 	}
+	if c.Observe == nil {
+		c.Observe = func(Observation) {}
+	}
 	return &server{Config: c, health: &health{checks: c.Ready, log: c.Log}}
 }
 
@@ -114,7 +120,7 @@ func New(c Config) (http.Handler, error) {
 
 // NewOps makes a handler of /health/alive and /health/ready alone, for a
 // listener that only an orchestrator reaches: it asks for no TLS and no token.
-// It uses Ready, Log and RequestTimeout of the Config.
+// It uses Ready, Log, Observe and RequestTimeout of the Config.
 func NewOps(c Config) http.Handler {
 	s := newServer(c)
 	engine := newEngine()

@@ -24,6 +24,7 @@ type exchange struct {
 	secure    bool   // came over TLS, as far as it can be trusted
 	principal string // who calls, once known
 	err       error  // why it failed, for the log
+	limited   string // the limit that refused it, by name
 
 	header   http.Header // of the answer
 	tightest standing    // the limit that leaves least, as the headers say
@@ -99,11 +100,13 @@ func (s *server) logRequest(c *gin.Context, x *exchange, arrived context.Context
 	if route == "" {
 		route = "none"
 	}
+	method, took := knownMethod(c.Request.Method), time.Since(start)
+	s.Observe(Observation{Route: template(route), Method: method, Status: status, Limited: x.limited, Duration: took})
 	attrs := []slog.Attr{
-		slog.String("method", knownMethod(c.Request.Method)),
+		slog.String("method", method),
 		slog.String("route", route),
 		slog.Int("status", status),
-		slog.Int64("duration_ms", time.Since(start).Milliseconds()),
+		slog.Int64("duration_ms", took.Milliseconds()),
 		slog.String("request_id", x.id),
 		slog.String("principal", x.principal),
 		slog.String("address", x.address),

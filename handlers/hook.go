@@ -38,6 +38,9 @@ type HookConfig struct {
 	// Secrets are what Hydra may show, one or two of at least 32 bytes: with two,
 	// the one in its settings can be changed at any moment.
 	Secrets []apikey.Secret
+	// Observe, if set, is called once for each request, when it has been answered.
+	// It must not block.
+	Observe func(HookObservation)
 	// Log takes a line for wrong secrets, at most one in ten seconds, and for
 	// failures. Nil: nothing is logged.
 	Log *slog.Logger
@@ -48,6 +51,7 @@ type HookConfig struct {
 type hook struct {
 	answer  func(context.Context, []byte) (int, []byte)
 	secrets [][sha256.Size]byte
+	observe func(HookObservation)
 	log     *slog.Logger
 
 	mu        sync.Mutex
@@ -62,7 +66,10 @@ func NewHook(c HookConfig) (http.Handler, error) {
 	if c.Answer == nil || len(c.Secrets) == 0 || len(c.Secrets) > 2 {
 		return nil, errors.New("handlers: the hook needs an answer and one or two secrets")
 	}
-	h := &hook{answer: c.Answer, log: c.Log}
+	h := &hook{answer: c.Answer, observe: c.Observe, log: c.Log}
+	if h.observe == nil {
+		h.observe = func(HookObservation) {}
+	}
 	if h.log == nil {
 		h.log = slog.New(slog.DiscardHandler)
 	}
@@ -76,17 +83,28 @@ func NewHook(c HookConfig) (http.Handler, error) {
 }
 
 func (h *hook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	start, o := time.Now(), HookObservation{Status: http.StatusBadRequest}
+	defer func() {
+		o.Duration = time.Since(start)
+		h.observe(o)
+	}()
 	defer h.recoverPanic(w)
-	if !h.isHydra(r) {
+	if o.Stranger = !h.isHydra(r); o.Stranger {
+		o.Status = http.StatusForbidden
 		h.stranger(r)
 		w.Header().Set("Connection", "close")
 		w.WriteHeader(http.StatusForbidden)
 		return
 	}
+	o.Status = h.serve(w, r)
+}
+
+// serve answers Hydra, and says how.
+func (h *hook) serve(w http.ResponseWriter, r *http.Request) (status int) {
 	if r.Method != http.MethodPost || r.URL.Path != HookPath {
 		h.log.WarnContext(r.Context(), "hydra calls its hook in the wrong place", "want", "POST "+HookPath)
 		w.WriteHeader(http.StatusBadRequest)
-		return
+		return http.StatusBadRequest
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), hookTime)
 	defer cancel()
@@ -96,7 +114,7 @@ func (h *hook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		h.log.WarnContext(ctx, "a request of hydra was not read", "error", err)
 		w.WriteHeader(http.StatusBadRequest)
-		return
+		return http.StatusBadRequest
 	}
 	status, answer := h.answer(ctx, body)
 	if status == http.StatusOK {
@@ -106,6 +124,7 @@ func (h *hook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if len(answer) > 0 {
 		_, _ = w.Write(answer) // Hydra has gone; nobody is left to tell
 	}
+	return status
 }
 
 // isHydra compares with every secret in a time that depends on none.

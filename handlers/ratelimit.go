@@ -141,6 +141,7 @@ func (s *server) spend(ctx context.Context, l *limiter, key string) error {
 func (s *server) refuse(ctx context.Context, got standing) error {
 	x := exchangeFrom(ctx)
 	x.show(got)
+	x.limited = got.of.name
 	if got.loud() {
 		s.Log.LogAttrs(ctx, slog.LevelWarn, "rate limited", slog.String("limit", got.of.name),
 			slog.String("address", x.address), slog.String("principal", x.principal), slog.String("request_id", x.id))

@@ -57,20 +57,6 @@ func newDB(cfg Config, d dialect) *DB {
 		words: strings.NewReplacer("{now}", d.millis, "{touch}", d.touch, "{horizon}", d.horizon, "{lock}", d.rowLock)}
 }
 
-// checkSecret refuses a server secret that is not this ledger's: one mistyped
-// replica would write events that the others cannot prove.
-func (d *DB) checkSecret(ctx context.Context) error {
-	var key string
-	err := d.read.NewRaw("SELECT mac_key FROM events ORDER BY id DESC LIMIT 1").Scan(ctx, &key)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil
-	}
-	if _, known := d.chain.keys[key]; err == nil && !known {
-		return errors.New("ledger: open: the newest event was written under another server secret: set the secret that this ledger is used with, or name it among the previous ones")
-	}
-	return fault("open", err)
-}
-
 // Open opens a migrated ledger. It fails, saying what to do, when the schema is
 // missing, old or newer than this program, and when another process has the
 // SQLite file. The caller must call [DB.Close].
@@ -114,7 +100,7 @@ func (d *DB) start(ctx context.Context, readOnly bool) error {
 	if readOnly {
 		return nil
 	}
-	if err := d.checkSecret(ctx); err != nil || !d.dialect.single {
+	if _, err := d.CheckSecret(ctx); err != nil || !d.dialect.single {
 		return err
 	}
 	if err := prepare(d.write, fixed...); err != nil {

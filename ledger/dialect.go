@@ -130,6 +130,16 @@ func lockFile(path string) (*flock.Flock, error) {
 	return lock, nil
 }
 
+// missingFile names an SQLite file that is not there. It matches
+// [fs.ErrNotExist].
+type missingFile string
+
+func (m missingFile) Error() string {
+	return fmt.Sprintf("ledger: open %q: there is no such file: run \"tokenos migrate\"", string(m))
+}
+
+func (missingFile) Unwrap() error { return fs.ErrNotExist }
+
 // prepareFile makes the file if it may, and keeps others from reading it. SQLite
 // gives its -wal and -shm files the same mode.
 func prepareFile(path string, create bool) error {
@@ -142,7 +152,7 @@ func prepareFile(path string, create bool) error {
 		}
 		return f.Close()
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("ledger: open %q: there is no such file: run \"tokenos migrate\"", path)
+		return missingFile(path)
 	case err != nil:
 		return fmt.Errorf("ledger: open: %w", err)
 	case info.Mode().Perm()&0o077 == 0:

@@ -122,13 +122,11 @@ func (d *DB) checkSchema(ctx context.Context) error {
 	err = d.read.NewRaw("SELECT COALESCE(MAX(version_id), 0) FROM "+versions+" WHERE is_applied").Scan(ctx, &have)
 	switch {
 	case err != nil && noTable(err):
-		return errors.New(`ledger: open: the database has no schema yet: run "tokenos migrate"`)
+		return &SchemaError{Want: want}
 	case err != nil:
 		return fault("open", err)
-	case have < want:
-		return fmt.Errorf(`ledger: open: the schema has version %d, this program needs %d: run "tokenos migrate"`, have, want)
-	case have > want:
-		return fmt.Errorf("ledger: open: the schema has version %d, this program knows only %d: use the newer tokenos that migrated it", have, want)
+	case have != want:
+		return &SchemaError{Have: have, Want: want}
 	}
 	return nil
 }

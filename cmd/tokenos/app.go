@@ -18,6 +18,8 @@ type app struct {
 	hydra    *hydra.Hydra
 	service  *apikey.Service
 	log      *slog.Logger
+	metrics  *metrics
+	standing *standing
 	hooked   bool        // we are Hydra's token hook
 	stopping atomic.Bool // told to stop: no new work, please
 }
@@ -68,6 +70,35 @@ func wire(ctx context.Context, cfg *config.Config, log *slog.Logger) (*app, erro
 	if err != nil {
 		return nil, err
 	}
+	hooked := cfg.Hook.Listen != ""
+	m := newMetrics(hooked)
+	h, err := newHydra(cfg, log, m.observeCall)
+	if err != nil {
+		return nil, err
+	}
+	db, err := ledger.Open(ctx, ledgerConfig(cfg, log))
+	if err != nil {
+		return nil, err
+	}
+	service, err := apikey.New(apikey.Config{Ledger: db, Clients: h, Tokens: h, ServerSecrets: secrets(cfg), Hook: hooked, Issuer: h,
+		RequireIfMatch: cfg.Keys.RequireIfMatch, Policies: rules, PublicURL: cfg.Server.PublicURL, StatusTTL: cfg.Status.TTL.Std(),
+		ChangeTimeout: cfg.Hydra.ChangeTimeout.Std(), Lease: cfg.Ledger.Lease.Std(),
+		HoursKept: cfg.Usage.HoursKept.Std(), DaysKept: cfg.Usage.DaysKept.Std(), Log: log})
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return newApp(db, h, service, m, hooked, log), nil
+}
+
+// newApp is the app of these parts, whose standing the metrics tell.
+func newApp(db *ledger.DB, h *hydra.Hydra, s *apikey.Service, m *metrics, hooked bool, log *slog.Logger) *app {
+	a := &app{ledger: db, hydra: h, service: s, log: log, metrics: m, hooked: hooked, standing: &standing{service: s, hooked: hooked}}
+	m.watch(a.standing)
+	return a
+}
+
+// newHydra is Hydra as it is configured. It makes no call.
+func newHydra(cfg *config.Config, log *slog.Logger, observe func(hydra.Observation)) (*hydra.Hydra, error) {
 	tls, err := clientTLS(cfg.Hydra.CAFile)
 	if err != nil {
 		return nil, err
@@ -76,22 +107,6 @@ func wire(ctx context.Context, cfg *config.Config, log *slog.Logger) (*app, erro
 	if retries == 0 {
 		retries = -1 // hydra's zero means its default
 	}
-	h, err := hydra.New(hydra.Config{AdminURL: cfg.Hydra.AdminURL, PublicURL: cfg.Hydra.PublicURL, TLS: tls,
-		CallTimeout: cfg.Hydra.Timeout.Std(), Retries: retries, MaxConcurrent: cfg.Hydra.MaxConcurrent, Log: log})
-	if err != nil {
-		return nil, err
-	}
-	db, err := ledger.Open(ctx, ledgerConfig(cfg, log))
-	if err != nil {
-		return nil, err
-	}
-	hooked := cfg.Hook.Listen != ""
-	service, err := apikey.New(apikey.Config{Ledger: db, Clients: h, Tokens: h, ServerSecrets: secrets(cfg), Hook: hooked, Issuer: h,
-		RequireIfMatch: cfg.Keys.RequireIfMatch, Policies: rules, PublicURL: cfg.Server.PublicURL, StatusTTL: cfg.Status.TTL.Std(),
-		ChangeTimeout: cfg.Hydra.ChangeTimeout.Std(), Lease: cfg.Ledger.Lease.Std(),
-		HoursKept: cfg.Usage.HoursKept.Std(), DaysKept: cfg.Usage.DaysKept.Std(), Log: log})
-	if err != nil {
-		return nil, errors.Join(err, db.Close())
-	}
-	return &app{ledger: db, hydra: h, service: service, log: log, hooked: hooked}, nil
+	return hydra.New(hydra.Config{AdminURL: cfg.Hydra.AdminURL, PublicURL: cfg.Hydra.PublicURL, TLS: tls,
+		CallTimeout: cfg.Hydra.Timeout.Std(), Retries: retries, MaxConcurrent: cfg.Hydra.MaxConcurrent, Log: log, Observe: observe})
 }

@@ -108,7 +108,8 @@ func (d *devStack) wire(ctx context.Context, secret apikey.Secret) error {
 		return err
 	}
 	d.later(func(context.Context) error { return db.Close() })
-	h, err := hydra.New(hydra.Config{AdminURL: d.hydra.AdminURL(), PublicURL: d.hydra.PublicURL(), Log: d.log})
+	m := newMetrics(true)
+	h, err := hydra.New(hydra.Config{AdminURL: d.hydra.AdminURL(), PublicURL: d.hydra.PublicURL(), Log: d.log, Observe: m.observeCall})
 	if err != nil {
 		return err
 	}
@@ -121,7 +122,7 @@ func (d *devStack) wire(ctx context.Context, secret apikey.Secret) error {
 	if err != nil {
 		return err
 	}
-	d.app = &app{ledger: db, hydra: h, service: service, log: d.log, hooked: true}
+	d.app = newApp(db, h, service, m, true, d.log)
 	return d.serveHook()
 }
 

@@ -62,6 +62,7 @@ func (p program) exitCode(ctx context.Context, ran *cobra.Command, err error) in
 	code := exitFailed
 	_, usage := errors.AsType[usageError](err)
 	_, settings := errors.AsType[*config.Error](err)
+	ill, found := errors.AsType[unwell](err)
 	switch {
 	case usage:
 		code, err = exitUsage, withHint(err, "see "+ran.CommandPath()+" --help")
@@ -69,6 +70,8 @@ func (p program) exitCode(ctx context.Context, ran *cobra.Command, err error) in
 		code, err = exitUsage, withHint(err, "every key: "+ran.CommandPath()+" --help; for editors: "+ran.Root().Name()+" config schema")
 	case errors.Is(err, apikey.ErrUnavailable):
 		code = exitUnavailable
+	case found:
+		code = ill.code
 	}
 	fmt.Fprintf(p.stderr, "error: %s\n", err)
 	if h, ok := errors.AsType[hinted](err); ok {

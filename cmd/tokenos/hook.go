@@ -39,7 +39,8 @@ func (a *app) hookServer(ctx context.Context, cfg *config.Config) (*served, erro
 
 // hookOn makes the token hook on a listener, which it closes if it cannot.
 func (a *app) hookOn(l net.Listener, secrets []apikey.Secret) (*served, error) {
-	handler, err := handlers.NewHook(handlers.HookConfig{Answer: hydra.Hook{Decide: a.service.Decide}.Answer, Secrets: secrets, Log: a.log})
+	handler, err := handlers.NewHook(handlers.HookConfig{Answer: hydra.Hook{Decide: a.metrics.counted(a.service.Decide)}.Answer, Secrets: secrets,
+		Observe: a.metrics.observeHook, Log: a.log})
 	if err != nil {
 		l.Close()
 		return nil, err

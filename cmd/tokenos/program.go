@@ -50,7 +50,7 @@ func (p program) root() *cobra.Command {
 		return usageError{config.FlagError(c.Flags(), err)}
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(p.dev(), p.serve(), p.migrate(), p.bootstrap(), p.audit(), p.config(), p.version())
+	root.AddCommand(p.dev(), p.serve(), p.migrate(), p.bootstrap(), p.audit(), p.doctor(), p.config(), p.version())
 	noStrayArgs(root)
 	return root
 }

@@ -89,7 +89,7 @@ func (a *app) servers(ctx context.Context, cfg *config.Config) (all sides, err e
 	if err != nil {
 		return all, err
 	}
-	hc := handlers.Config{API: a.service, Authenticate: a.service.Authenticate, Holder: a.service, Introspector: a.service, StatusLists: a.service, Ready: a.checks(), Log: a.log,
+	hc := handlers.Config{API: a.service, Authenticate: a.service.Authenticate, Holder: a.service, Introspector: a.service, StatusLists: a.service, Ready: a.checks(), Log: a.log, Observe: a.metrics.observeRequest,
 		Version: version(), TokenURL: a.hydra.TokenURL(), TrustedProxies: proxies,
 		Limits: limits(cfg.Limits), MaxBodyBytes: int64(cfg.Server.MaxBodyBytes), RequestTimeout: cfg.Server.RequestTimeout.Std()}
 	handler, err := handlers.New(hc)
@@ -108,8 +108,26 @@ func (a *app) servers(ctx context.Context, cfg *config.Config) (all sides, err e
 	if err != nil {
 		return all, err
 	}
-	all.ops = &served{server(handlers.NewOps(hc), cfg, a.log), ol}
+	all.ops = &served{server(a.opsHandler(hc, cfg.Ops.Metrics), cfg, a.log), ol}
 	return all, nil
+}
+
+// opsHandler is the side for operators: health, and metrics if they are wanted.
+// Its requests are not counted among the API's.
+func (a *app) opsHandler(hc handlers.Config, metrics bool) http.Handler {
+	hc.Observe = nil
+	health := handlers.NewOps(hc)
+	if !metrics {
+		return health
+	}
+	scrape := a.metrics.handler(a.log)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == metricsPath && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+			scrape.ServeHTTP(w, r)
+			return
+		}
+		health.ServeHTTP(w, r)
+	})
 }
 
 // listenAPI opens the public listener, with our own TLS if there is a certificate.

@@ -145,15 +145,18 @@ func (a *app) logHead(ctx context.Context) {
 }
 
 // look logs each part that went away or came back since the last look; down
-// holds those that are away.
+// holds those that are away. The metrics hear of it, and of the changes that are
+// not done.
 func (a *app) look(ctx context.Context, down map[string]bool) {
 	for name, check := range a.parts() {
 		within, cancel := context.WithTimeout(ctx, lookTime)
 		err := check(within)
 		cancel()
-		switch {
-		case ctx.Err() != nil:
+		if ctx.Err() != nil {
 			return
+		}
+		a.metrics.observePart(name, err)
+		switch {
 		case err != nil && !down[name]:
 			a.log.WarnContext(ctx, "a part does not answer; keys cannot be changed until it does", "part", name, "error", err)
 		case err == nil && down[name]:
@@ -161,4 +164,7 @@ func (a *app) look(ctx context.Context, down map[string]bool) {
 		}
 		down[name] = err != nil
 	}
+	within, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
+	a.standing.look(within, a.ledger.Backlog)
 }

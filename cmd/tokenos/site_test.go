@@ -144,6 +144,12 @@ func trusting(certs ...[]byte) *http.Client {
 // managementToken makes a management key by bootstrap and buys a token with it.
 func (s *site) managementToken(t *testing.T) string {
 	t.Helper()
+	return hydratest.MustBuy(t, s.bootstrap(t))
+}
+
+// bootstrap makes a management key, and returns how to buy a token with it.
+func (s *site) bootstrap(t *testing.T) hydratest.Purchase {
+	t.Helper()
 	var made struct {
 		ID       string `json:"id"`
 		Secret   string `json:"client_secret"`
@@ -153,5 +159,5 @@ func (s *site) managementToken(t *testing.T) string {
 	if err := json.Unmarshal([]byte(s.done(t, "bootstrap", "-o", "json")), &made); err != nil {
 		t.Fatal(err)
 	}
-	return hydratest.MustBuy(t, hydratest.Purchase{TokenURL: made.TokenURL, ID: made.ID, Secret: made.Secret, Scopes: []string{"admin"}, Audiences: []string{made.Audience}})
+	return hydratest.Purchase{TokenURL: made.TokenURL, ID: made.ID, Secret: made.Secret, Scopes: []string{"admin"}, Audiences: []string{made.Audience}}
 }
