@@ -25,7 +25,7 @@ func (s *Service) Authenticate(ctx context.Context, token string) (Caller, error
 	if !slices.Equal(info.Audiences, []string{ManagementAudience}) {
 		return Caller{}, fail(ErrUnauthenticated, "the access token must have exactly the audience tokenos: ask Hydra for audience=tokenos")
 	}
-	if _, narrowed := r.NarrowedBy(); narrowed || r.Kind != KindManagement || r.StatusAt(s.now()) != StatusActive {
+	if r.Kind != KindManagement || !r.active(s.now()) {
 		return Caller{}, refused
 	}
 	c := Caller{Principal: "key:" + r.RootID, Owners: r.Owners}

@@ -77,7 +77,7 @@ var errHydraSilent = errors.New("hydra does not answer")
 // token's iat, whose second does not tell which of the two was first. Fails with
 // ErrUnauthenticated if the token is not active, ErrNotFound if its key does not
 // lie within v, and errHydraSilent.
-func (s *Service) lookUpToken(ctx context.Context, token string, v View) (TokenInfo, Record, error) {
+func (s *Service) lookUpToken(ctx context.Context, token string, v View) (TokenInfo, Standing, error) {
 	silent := func(err error) error {
 		if errors.Is(err, ErrUnavailable) {
 			return fmt.Errorf("%w: %w", errHydraSilent, err)
@@ -86,11 +86,11 @@ func (s *Service) lookUpToken(ctx context.Context, token string, v View) (TokenI
 	}
 	info, err := s.tokens.Introspect(ctx, token)
 	if err != nil {
-		return TokenInfo{}, Record{}, silent(err)
+		return TokenInfo{}, Standing{}, silent(err)
 	}
-	r, err := s.ledger.Key(ctx, info.ClientID, v)
+	r, err := s.ledger.Standing(ctx, info.ClientID, v, s.now())
 	if err != nil {
-		return TokenInfo{}, Record{}, err
+		return TokenInfo{}, Standing{}, err
 	}
 	before := func(i TokenInfo) bool {
 		return !r.TokensEndedAt.IsZero() && i.Age >= s.now().Sub(r.TokensEndedAt)-clocksDiffer
@@ -101,20 +101,19 @@ func (s *Service) lookUpToken(ctx context.Context, token string, v View) (TokenI
 	info, err = s.tokens.IntrospectNow(ctx, token)
 	switch {
 	case err != nil:
-		return TokenInfo{}, Record{}, silent(err)
+		return TokenInfo{}, Standing{}, silent(err)
 	case info.ClientID != r.ID:
-		return TokenInfo{}, Record{}, notFound()
+		return TokenInfo{}, Standing{}, notFound()
 	case info.Remembered && before(info):
-		return TokenInfo{}, Record{}, fmt.Errorf("%w: what it said is from before the tokens were ended", errHydraSilent)
+		return TokenInfo{}, Standing{}, fmt.Errorf("%w: what it said is from before the tokens were ended", errHydraSilent)
 	}
 	return info, r, nil
 }
 
 // introspection lays what the ledger says over what Hydra says.
-func (s *Service) introspection(info TokenInfo, r Record) Introspection {
-	_, narrowed := r.NarrowedBy()
+func (s *Service) introspection(info TokenInfo, r Standing) Introspection {
 	// A subject of its own is a person's: nothing that a key may get.
-	if narrowed || r.Kind != KindAPI || r.StatusAt(s.now()) != StatusActive || info.Subject != "" && info.Subject != r.ID {
+	if r.Kind != KindAPI || !r.active(s.now()) || info.Subject != "" && info.Subject != r.ID {
 		return Introspection{}
 	}
 	out := Introspection{Active: true, ClientID: r.ID, Subject: r.ID, Audiences: []string{}, Issuer: info.Issuer, TokenType: info.TokenType,

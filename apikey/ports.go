@@ -130,6 +130,7 @@ type Ledger interface {
 	UsageLedger
 	Facts
 	States
+	Standings
 
 	// Installation is the random id of this ledger, written into every client.
 	Installation() string
