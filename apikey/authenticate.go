@@ -13,24 +13,19 @@ import (
 // with ErrUnauthenticated, or ErrUnavailable when it cannot be known now.
 func (s *Service) Authenticate(ctx context.Context, token string) (Caller, error) {
 	refused := fail(ErrUnauthenticated, "the access token is not valid here")
-	info, err := s.tokens.Introspect(ctx, token)
+	info, r, err := s.lookUpToken(ctx, token, View{})
 	switch {
-	case errors.Is(err, ErrUnavailable):
+	case errors.Is(err, errHydraSilent):
 		return Caller{}, unavailable("Hydra does not answer, so the access token cannot be checked now; one that this process has checked before still works", err)
+	case errors.Is(err, ErrNotFound):
+		return Caller{}, refused
 	case err != nil:
 		return Caller{}, err
 	}
 	if !slices.Equal(info.Audiences, []string{ManagementAudience}) {
 		return Caller{}, fail(ErrUnauthenticated, "the access token must have exactly the audience tokenos: ask Hydra for audience=tokenos")
 	}
-	r, err := s.ledger.Key(ctx, info.ClientID, View{})
-	switch {
-	case errors.Is(err, ErrNotFound):
-		return Caller{}, refused
-	case err != nil:
-		return Caller{}, err
-	}
-	if _, narrowed := r.NarrowedBy(); narrowed || r.Kind != KindManagement || r.StatusAt(s.now()) != StatusActive {
+	if r.Kind != KindManagement || !r.active(s.now()) {
 		return Caller{}, refused
 	}
 	c := Caller{Principal: "key:" + r.RootID, Owners: r.Owners}

@@ -262,7 +262,9 @@ func (s *Service) apply(ctx context.Context, c carriage, at time.Time) (Upkeep, 
 	case ActionRevoke:
 		return up, s.clients.Delete(ctx, ch.KeyID)
 	case ActionRevokeTokens:
-		return up, s.clients.RevokeTokens(ctx, ch.KeyID)
+		err := s.clients.RevokeTokens(ctx, ch.KeyID)
+		up.TokensEndedAt = s.now()
+		return up, err
 	case ActionCreate:
 		err := s.createClient(ctx, w) // before up is read: it may call w.Late
 		return up, err
@@ -274,13 +276,14 @@ func (s *Service) apply(ctx context.Context, c carriage, at time.Time) (Upkeep, 
 	if err := s.clients.Put(ctx, w); err != nil {
 		return up, err
 	}
-	return up, s.sweep(ctx, c, up, at)
+	err := s.sweep(ctx, c, &up, at)
+	return up, err
 }
 
 // sweep ends the outstanding tokens of a key that this change closes, or whose
 // credential it ends, and once more a moment later: a token request in flight
-// outlives the first sweep.
-func (s *Service) sweep(ctx context.Context, c carriage, up Upkeep, at time.Time) error {
+// outlives the first sweep. It notes in up when that was.
+func (s *Service) sweep(ctx context.Context, c carriage, up *Upkeep, at time.Time) error {
 	first := rotatesAtOnce(c.before, c.change) || !up.Open && closes(c.before, c.change)
 	open := c.before.Open || c.before.sweepsCredential(at)
 	again := !c.before.SweepAt.IsZero() && (!up.Open || open && up.SweepAt.IsZero())
@@ -291,6 +294,7 @@ func (s *Service) sweep(ctx context.Context, c carriage, up Upkeep, at time.Time
 		// Even if this was not sent: the client is written, so something was.
 		return unavailable("Hydra did not end the tokens", fmt.Errorf("%w: %v", ErrOutcomeUnknown, err)) //nolint:errorlint // must not match ErrNotSent
 	}
+	up.TokensEndedAt = s.now()
 	return nil
 }
 

@@ -3,9 +3,11 @@ package apikey
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Introspector looks up the access tokens that an API is shown (RFC 7662).
@@ -39,7 +41,7 @@ type Introspection struct {
 var _ Introspector = (*Service)(nil)
 
 // Introspect implements [Introspector]. Hydra's answer is believed for a few
-// seconds; the ledger is asked each time, so what is accepted there counts for
+// seconds, unless the key's tokens were ended meanwhile; the ledger is asked each time, so what is accepted there counts for
 // the next call in every process, also for a token that was being made then. A
 // management key's token is not active: it is meant for this product alone, and
 // an API that took it for a customer's would take an administrator's for one.
@@ -51,32 +53,67 @@ func (s *Service) Introspect(ctx context.Context, token Secret) (Introspection, 
 	if s.tokens == nil {
 		return Introspection{}, unavailable("access tokens cannot be looked up here", nil)
 	}
-	info, err := s.tokens.Introspect(ctx, token.Reveal())
+	info, r, err := s.lookUpToken(ctx, token.Reveal(), View{Owners: c.Owners})
 	switch {
-	case errors.Is(err, ErrUnavailable):
+	case errors.Is(err, errHydraSilent), err == nil && info.Remembered:
 		return Introspection{}, unavailable("Hydra does not answer, so the token cannot be looked up now", err)
-	case errors.Is(err, ErrUnauthenticated):
+	case errors.Is(err, ErrUnauthenticated), errors.Is(err, ErrNotFound): // not ours, or another owner's
 		return Introspection{}, nil
 	case err != nil:
-		return Introspection{}, err
-	case info.Remembered:
-		return Introspection{}, unavailable("Hydra does not answer, so the token cannot be looked up now", nil)
-	}
-	r, err := s.ledger.Key(ctx, info.ClientID, View{Owners: c.Owners})
-	if errors.Is(err, ErrNotFound) { // not ours, or another owner's
-		return Introspection{}, nil
-	}
-	if err != nil {
 		return Introspection{}, err
 	}
 	return s.introspection(info, r), nil
 }
 
+// clocksDiffer is by how much the clocks of two processes may differ.
+const clocksDiffer = 10 * time.Second
+
+// errHydraSilent: Hydra cannot be asked about a token now.
+var errHydraSilent = errors.New("hydra does not answer")
+
+// lookUpToken is what Hydra says of an access token, and the ledger of its key,
+// in this order. An answer of Hydra's that may be from before the key's tokens
+// were last ended does not count: it is asked again, and nobody compares the
+// token's iat, whose second does not tell which of the two was first. Fails with
+// ErrUnauthenticated if the token is not active, ErrNotFound if its key does not
+// lie within v, and errHydraSilent.
+func (s *Service) lookUpToken(ctx context.Context, token string, v View) (TokenInfo, Standing, error) {
+	silent := func(err error) error {
+		if errors.Is(err, ErrUnavailable) {
+			return fmt.Errorf("%w: %w", errHydraSilent, err)
+		}
+		return err
+	}
+	info, err := s.tokens.Introspect(ctx, token)
+	if err != nil {
+		return TokenInfo{}, Standing{}, silent(err)
+	}
+	r, err := s.ledger.Standing(ctx, info.ClientID, v, s.now())
+	if err != nil {
+		return TokenInfo{}, Standing{}, err
+	}
+	before := func(i TokenInfo) bool {
+		return !r.TokensEndedAt.IsZero() && i.Age >= s.now().Sub(r.TokensEndedAt)-clocksDiffer
+	}
+	if !before(info) {
+		return info, r, nil
+	}
+	info, err = s.tokens.IntrospectNow(ctx, token)
+	switch {
+	case err != nil:
+		return TokenInfo{}, Standing{}, silent(err)
+	case info.ClientID != r.ID:
+		return TokenInfo{}, Standing{}, notFound()
+	case info.Remembered && before(info):
+		return TokenInfo{}, Standing{}, fmt.Errorf("%w: what it said is from before the tokens were ended", errHydraSilent)
+	}
+	return info, r, nil
+}
+
 // introspection lays what the ledger says over what Hydra says.
-func (s *Service) introspection(info TokenInfo, r Record) Introspection {
-	_, narrowed := r.NarrowedBy()
+func (s *Service) introspection(info TokenInfo, r Standing) Introspection {
 	// A subject of its own is a person's: nothing that a key may get.
-	if narrowed || r.Kind != KindAPI || r.StatusAt(s.now()) != StatusActive || info.Subject != "" && info.Subject != r.ID {
+	if r.Kind != KindAPI || !r.active(s.now()) || info.Subject != "" && info.Subject != r.ID {
 		return Introspection{}
 	}
 	out := Introspection{Active: true, ClientID: r.ID, Subject: r.ID, Audiences: []string{}, Issuer: info.Issuer, TokenType: info.TokenType,

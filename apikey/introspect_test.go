@@ -119,7 +119,8 @@ func TestIntrospectStrangers(t *testing.T) {
 // lying is a Hydra that answers what a test wants, as Hydra never does.
 type lying struct{ info apikey.TokenInfo }
 
-func (l lying) Introspect(context.Context, string) (apikey.TokenInfo, error) { return l.info, nil }
+func (l lying) Introspect(context.Context, string) (apikey.TokenInfo, error)    { return l.info, nil }
+func (l lying) IntrospectNow(context.Context, string) (apikey.TokenInfo, error) { return l.info, nil }
 
 // A token of a person, or one that Hydra remembers scopes for that the key
 // never had, gives no more than its key may.

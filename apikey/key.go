@@ -223,7 +223,10 @@ type Upkeep struct {
 	ToldUntil   time.Time // what the clock has done up to this moment is in the audit
 	Unclaimed   string    // the rotation in place whose secret nobody was told; "": none
 	TokensEndBy time.Time // no token issued under earlier settings lives past this
-	DueAt       time.Time // the next moment converge has something to do; zero: never
+	// TokensEndedAt is when Hydra last ended all of the key's tokens, by the clock
+	// of the process that asked it to.
+	TokensEndedAt time.Time
+	DueAt         time.Time // the next moment converge has something to do; zero: never
 	// StatusIndex is the key's place in the status lists (statuslist.go), from 1
 	// on. The ledger gives it when the key is made and keeps it; no other key has
 	// it, ever. 0: not made yet.

@@ -130,6 +130,7 @@ type Ledger interface {
 	UsageLedger
 	Facts
 	States
+	Standings
 
 	// Installation is the random id of this ledger, written into every client.
 	Installation() string
@@ -340,6 +341,9 @@ type Tokens interface {
 	// While Hydra is not ready a token seen before is answered from memory until it
 	// expires, and said to be remembered.
 	Introspect(ctx context.Context, token string) (TokenInfo, error)
+	// IntrospectNow is the same, but an answer to a question from before the call
+	// does not do, unless Hydra is not ready.
+	IntrospectNow(ctx context.Context, token string) (TokenInfo, error)
 }
 
 // TokenInfo is what is known of an active access token. Texts and times that
@@ -354,6 +358,8 @@ type TokenInfo struct {
 	IssuedAt  time.Time
 	NotBefore time.Time
 	ExpiresAt time.Time
+	// Age is how long ago Hydra was asked.
+	Age time.Duration
 	// Remembered: Hydra cannot be asked now; it has said this a while ago.
 	Remembered bool
 }

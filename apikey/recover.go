@@ -191,7 +191,7 @@ func (s *Service) resumeRotation(ctx context.Context, c carriage) error {
 	}
 	up := upkeepAfter(c.before, c.change, at)
 	up.Unclaimed = c.change.Op
-	if err := s.sweep(ctx, c, up, at); err != nil {
+	if err := s.sweep(ctx, c, &up, at); err != nil {
 		return s.giveUp(ctx, c.change, err)
 	}
 	_, err = s.finish(ctx, c, up, at)

@@ -30,7 +30,8 @@ func (s *Service) lookUp(ctx context.Context, c carriage, up Upkeep, at time.Tim
 	state, err := s.clients.State(ctx, c.change.clientID())
 	switch {
 	case err == nil && state.Op == c.change.Op:
-		return up, s.sweep(ctx, c, up, at)
+		err := s.sweep(ctx, c, &up, at)
+		return up, err
 	case err == nil, errors.Is(err, ErrNotFound) && c.change.makesClient():
 		return up, unavailable("Hydra did not take the change; nothing was changed", errLateArrival)
 	case errors.Is(err, ErrNotFound):

@@ -12,10 +12,12 @@ const (
 	statusFresh    = 250 * time.Millisecond // how old what is known may be without looking again
 	statusPatience = 500 * time.Millisecond // for a look, before what was known is served
 	statusLook     = 10 * time.Second       // the longest look
-	// Beyond so many events since the last look, or after so long, all keys are
-	// read instead of those that changed.
+	// Beyond so many events since the last look all keys are read instead of those
+	// that changed.
 	statusEvents = 5_000
-	statusReload = 10 * time.Minute
+	// After so long all keys are read once more, beside the looks.
+	statusReload     = 10 * time.Minute
+	statusReloadTime = time.Minute // the longest that may take
 )
 
 // statusBoard keeps this process's status lists. It looks at the ledger when
@@ -25,6 +27,9 @@ type statusBoard struct {
 	mu    sync.Mutex
 	under *statusGlance // the look that is under way
 	seen  *statusSight  // nil: none has succeeded yet
+
+	reloading bool
+	anew      *statusSight // all keys read anew, for the next look to go on from; nil: none
 
 	keysOf int64 // epoch of keys
 	keys   StatusListKeys
@@ -50,8 +55,8 @@ type statusSight struct {
 
 // statusPage is one list, packed and signed.
 type statusPage struct {
-	packed []byte
-	slot   int64 // of its signature
+	deflated
+	slot int64 // of its signature
 	StatusList
 }
 
@@ -114,9 +119,21 @@ func (b *statusBoard) begin(ctx context.Context, need time.Time, s *Service) (*s
 	if b.under == nil {
 		b.under = &statusGlance{done: make(chan struct{})}
 		// The look is everybody's: it does not end with the caller who began it.
-		go b.look(context.WithoutCancel(ctx), b.under, b.seen, s)
+		go b.look(context.WithoutCancel(ctx), b.under, b.from(), s)
 	}
 	return b.seen, b.under
+}
+
+// from is what the next look goes on from: what is known, or what was read anew,
+// with the lists that were drawn since.
+func (b *statusBoard) from() *statusSight {
+	if b.anew == nil || b.seen == nil {
+		return b.seen
+	}
+	anew := *b.anew
+	anew.lists, anew.next = b.seen.lists, 0 // all is packed again, and drawn where it differs
+	b.anew = nil
+	return &anew
 }
 
 func (b *statusBoard) look(ctx context.Context, g *statusGlance, before *statusSight, s *Service) {
@@ -127,25 +144,64 @@ func (b *statusBoard) look(ctx context.Context, g *statusGlance, before *statusS
 	defer b.mu.Unlock()
 	if err == nil {
 		b.seen = next
+		if age := next.asOf.Sub(next.loaded); (age >= statusReload || age < 0) && !b.reloading {
+			b.reloading = true
+			go b.reload(context.WithoutCancel(ctx), s)
+		}
 	}
 	g.err, b.under = err, nil
 	close(g.done)
+}
+
+// reload reads all keys anew. Nobody waits for it: at many keys it takes longer
+// than a look may, and the looks go on meanwhile.
+func (b *statusBoard) reload(ctx context.Context, s *Service) {
+	ctx, cancel := context.WithTimeout(ctx, statusReloadTime)
+	defer cancel()
+	sight, err := s.readAllStates(ctx)
+	if err != nil {
+		s.log.WarnContext(ctx, "the states of keys were not read anew", "error", err)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.reloading = false
+	if err == nil {
+		b.anew = sight
+	}
+}
+
+func (s *Service) readAllStates(ctx context.Context) (*statusSight, error) {
+	mark, err := s.ledger.StateMark(ctx)
+	if err != nil {
+		return nil, err
+	}
+	sight := &statusSight{asOf: s.cfg.Now(), mark: mark}
+	// Read before the states: a change that is done in between is in both.
+	if sight.narrowed, err = s.ledger.Narrowed(ctx); err != nil {
+		return nil, err
+	}
+	return sight, s.readStates(ctx, sight, nil)
 }
 
 // lookAtStates finds out what has become of the keys since before (nil: nothing
 // is known), and draws the lists anew if it matters.
 func (s *Service) lookAtStates(ctx context.Context, before *statusSight) (*statusSight, error) {
 	now := s.cfg.Now()
+	if before == nil {
+		sight, err := s.readAllStates(ctx)
+		if err != nil {
+			return nil, err
+		}
+		sight.asOf, sight.loaded = now, now
+		return sight, s.draw(sight, true)
+	}
 	mark, err := s.ledger.StateMark(ctx)
 	if err != nil {
 		return nil, err
 	}
-	sight := statusSight{asOf: now, mark: mark}
-	if before != nil {
-		sight = *before
-		sight.asOf, sight.mark = now, mark
-	}
-	changed := before == nil || mark != before.mark || now.Sub(before.loaded) >= statusReload || now.Before(before.loaded)
+	sight := *before
+	sight.asOf, sight.mark = now, mark
+	changed := mark != before.mark
 	if changed {
 		// Read before the states: a change that is done in between is in both.
 		if sight.narrowed, err = s.ledger.Narrowed(ctx); err != nil {
@@ -167,8 +223,7 @@ func (s *Service) readStates(ctx context.Context, sight, before *statusSight) er
 		}
 		sight.states[k.StatusIndex] = k.compact()
 	}
-	if before != nil && sight.asOf.Sub(before.loaded) < statusReload && !sight.asOf.Before(before.loaded) &&
-		sight.mark.Event >= before.mark.Event && sight.mark.Event-before.mark.Event <= statusEvents && sight.mark.LastIndex >= before.mark.LastIndex {
+	if before != nil && sight.mark.Event >= before.mark.Event && sight.mark.Event-before.mark.Event <= statusEvents && sight.mark.LastIndex >= before.mark.LastIndex {
 		sight.states = slices.Clone(before.states)
 		if err := s.ledger.KeyStates(ctx, before.mark.Event, set); err != nil {
 			return err
@@ -212,15 +267,15 @@ func (s *Service) draw(sight *statusSight, changed bool) error {
 		if page.slot == slot && bytes.Equal(packed, page.packed) {
 			continue
 		}
-		lst, err := deflated(packed)
+		small, err := page.deflate(packed)
 		if err != nil {
 			return err
 		}
-		list, err := s.derive.statusJWT(StatusListURI(s.cfg.PublicURL, int64(n)), lst, s.cfg.StatusTTL, now)
+		list, err := s.derive.statusJWT(StatusListURI(s.cfg.PublicURL, int64(n)), small.zlib(), s.cfg.StatusTTL, now)
 		if err != nil {
 			return err
 		}
-		*page = statusPage{packed, slot, list}
+		*page = statusPage{small, slot, list}
 	}
 	if changed {
 		s.log.Debug("status lists drawn", "keys", len(sight.states)-1, "narrowing", len(sight.narrowed), "duration_ms", time.Since(start).Milliseconds())

@@ -1,10 +1,7 @@
 package apikey
 
 import (
-	"bytes"
-	"compress/zlib"
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -146,18 +143,4 @@ func statesAt(n int64, states []keyState, narrowed []NarrowedState, now int64) (
 		packed[i/statusPerByte] |= status << (i % statusPerByte * statusBits)
 	}
 	return packed, next
-}
-
-// deflated is packed in the ZLIB format (RFC 1950), as small as it gets.
-func deflated(packed []byte) ([]byte, error) {
-	var out bytes.Buffer
-	w, err := zlib.NewWriterLevel(&out, zlib.BestCompression)
-	if err != nil {
-		return nil, err
-	}
-	_, err = w.Write(packed)
-	if err := errors.Join(err, w.Close()); err != nil {
-		return nil, err
-	}
-	return out.Bytes(), nil
 }

@@ -26,7 +26,7 @@ func upkeepAfter(before Record, ch Change, at time.Time) Upkeep {
 	up.Op, up.Drifted = ch.Op, false
 	switch {
 	case ch.Action == ActionRevoke:
-		up = Upkeep{Op: ch.Op, TokensEndBy: up.TokensEndBy, StatusIndex: up.StatusIndex}
+		up = Upkeep{Op: ch.Op, TokensEndBy: up.TokensEndBy, TokensEndedAt: up.TokensEndedAt, StatusIndex: up.StatusIndex}
 	case rotatesAtOnce(before, ch):
 		up.SweepAt = at.Add(sweepAfter)
 	case up.Open && !before.Open && !before.sweepsCredential(at): // tokens from now on are wanted

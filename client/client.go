@@ -21,6 +21,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -28,6 +29,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/failsafe-go/failsafe-go"
 
 	"github.com/tokenos/tokenos/apikey"
 )
@@ -70,7 +73,7 @@ type Client struct {
 	http      *http.Client
 	userAgent string
 	timeout   time.Duration
-	retries   int
+	again     failsafe.Executor[*answer] // tries again; nil: never
 }
 
 var _ apikey.API = (*Client)(nil)
@@ -95,15 +98,15 @@ func New(c Config) (*Client, error) {
 	// A redirect would carry the token, or the secret in the answer, to
 	// wherever it points; this API has none.
 	h.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	out := &Client{base: base, token: c.Token, http: &h, userAgent: c.UserAgent, timeout: c.Timeout, retries: c.Retries}
+	out := &Client{base: base, token: c.Token, http: &h, userAgent: c.UserAgent, timeout: c.Timeout}
 	if out.userAgent == "" {
 		out.userAgent = "tokenos-client"
 	}
 	if out.timeout == 0 {
 		out.timeout = defaultTimeout
 	}
-	if out.retries == 0 {
-		out.retries = defaultRetries
+	if n := cmp.Or(c.Retries, defaultRetries); n > 0 {
+		out.again = failsafe.With(retries(n))
 	}
 	return out, nil
 }

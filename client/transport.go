@@ -75,8 +75,8 @@ func (c *Client) do(ctx context.Context, what call, out any) error {
 		return a, err
 	}
 	var got *answer
-	if what.retryable() && c.retries > 0 {
-		got, err = failsafe.With(retries(c.retries)).WithContext(ctx).Get(attempt)
+	if what.retryable() && c.again != nil {
+		got, err = c.again.WithContext(ctx).Get(attempt)
 	} else {
 		got, err = attempt()
 	}

@@ -36,7 +36,7 @@ func (s *server) authenticate(c *gin.Context) {
 		fail(c, err)
 		return
 	}
-	ctx := c.Request.Context()
+	ctx := apikey.WithGlance(c.Request.Context())
 	caller, err := s.authenticated(ctx, token)
 	if err != nil {
 		if errors.Is(err, apikey.ErrUnauthenticated) {

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/maypok86/otter/v2"
@@ -79,6 +80,7 @@ type Hydra struct {
 	ready   readiness
 	tokens  *otter.Cache[[32]byte, seen]
 	flights singleflight.Group // one introspection per token, one probe of capabilities
+	asked   atomic.Uint64      // introspections begun so far
 
 	probed       sync.Mutex
 	capabilities apikey.HydraCapabilities

@@ -24,8 +24,9 @@ var tokenForm = regexp.MustCompile(`^[A-Za-z0-9._~+/-]+=*$`)
 
 // seen is an active token as Hydra last described it.
 type seen struct {
-	info apikey.TokenInfo
-	at   time.Time
+	info   apikey.TokenInfo
+	at     time.Time // when Hydra was asked
+	number uint64    // of the introspection that asked
 }
 
 // untilExpiry is how long an entry is kept: a token is good for nothing after
@@ -37,56 +38,98 @@ func (h *Hydra) untilExpiry(e otter.Entry[[32]byte, seen]) time.Duration {
 // Introspect implements [apikey.Tokens]. Callers with the same token share one
 // question to Hydra. Nothing but a yes is remembered, under the token's hash.
 func (h *Hydra) Introspect(ctx context.Context, token string) (apikey.TokenInfo, error) {
-	if len(token) > maxToken || !tokenForm.MatchString(token) {
-		return apikey.TokenInfo{}, inactive("the token is not of an access token's form")
+	key, err := keyOf(token)
+	if err != nil {
+		return apikey.TokenInfo{}, err
 	}
-	key := sha256.Sum256([]byte(token))
 	now := h.config.Now()
 	if s, found := h.tokens.GetIfPresent(key); found && now.Before(s.info.ExpiresAt) {
 		if age := now.Sub(s.at); age >= 0 && age < h.config.TokenFresh {
-			return copied(s.info), nil
+			return h.told(s), nil
 		}
 	}
+	s, err := h.join(ctx, token, key)
+	return h.told(s), err
+}
+
+// IntrospectNow implements [apikey.Tokens]. A question that was under way when
+// the call came may have been answered before it, so the next one counts.
+func (h *Hydra) IntrospectNow(ctx context.Context, token string) (apikey.TokenInfo, error) {
+	key, err := keyOf(token)
+	if err != nil {
+		return apikey.TokenInfo{}, err
+	}
+	before := h.asked.Load()
+	s, err := h.join(ctx, token, key)
+	if err == nil && !s.info.Remembered && s.number <= before {
+		s, err = h.join(ctx, token, key)
+	}
+	return h.told(s), err
+}
+
+// keyOf is what a token is remembered under.
+func keyOf(token string) ([32]byte, error) {
+	if len(token) > maxToken || !tokenForm.MatchString(token) {
+		return [32]byte{}, inactive("the token is not of an access token's form")
+	}
+	return sha256.Sum256([]byte(token)), nil
+}
+
+// join waits for the question about a token that is under way, or asks it.
+func (h *Hydra) join(ctx context.Context, token string, key [32]byte) (seen, error) {
 	// The question is everybody's: it does not end with the caller who began it.
 	detached := context.WithoutCancel(ctx)
 	answer := h.flights.DoChan("token "+string(key[:]), func() (any, error) { return h.lookUp(detached, token, key) })
 	select {
 	case r := <-answer:
-		info, _ := r.Val.(apikey.TokenInfo)
-		return copied(info), r.Err
+		s, _ := r.Val.(seen)
+		return s, r.Err
 	case <-ctx.Done():
-		return apikey.TokenInfo{}, failure(&call{operation: "introspect"}, apikey.ErrUnavailable, context.Cause(ctx))
+		return seen{}, failure(&call{operation: "introspect"}, apikey.ErrUnavailable, context.Cause(ctx))
 	}
+}
+
+// told is what a caller is given: nothing that others could write into.
+func (h *Hydra) told(s seen) apikey.TokenInfo {
+	i := s.info
+	if s.number == 0 {
+		return i
+	}
+	i.Scopes, i.Audiences = slices.Clone(i.Scopes), slices.Clone(i.Audiences)
+	i.Age = max(h.config.Now().Sub(s.at), 0)
+	return i
 }
 
 // lookUp asks Hydra. While its database is away Hydra calls every token
 // inactive, so a no counts only if a readiness probe begun after it says yes,
 // and Hydra then says no again: the database may have been away for just that
 // moment.
-func (h *Hydra) lookUp(ctx context.Context, token string, key [32]byte) (apikey.TokenInfo, error) {
+func (h *Hydra) lookUp(ctx context.Context, token string, key [32]byte) (seen, error) {
 	old, known := h.tokens.GetIfPresent(key)
-	info, err := h.ask(ctx, token)
+	s := seen{number: h.asked.Add(1), at: h.config.Now()}
+	var err error
+	s.info, err = h.ask(ctx, token)
 	if errors.Is(err, apikey.ErrUnauthenticated) {
 		if notReady := h.probeAfter(ctx, h.probesBegun()); notReady != nil {
 			err = notReady
 		} else {
-			info, err = h.ask(ctx, token)
+			s.info, err = h.ask(ctx, token)
 		}
 	}
 	switch {
 	case err == nil:
-		h.tokens.Set(key, seen{info: info, at: h.config.Now()})
-		return info, nil
+		h.tokens.Set(key, s)
+		return s, nil
 	case errors.Is(err, apikey.ErrUnauthenticated):
 		h.tokens.Invalidate(key)
-		return apikey.TokenInfo{}, err
+		return seen{}, err
 	case known && !crowded(err) && h.config.Now().Before(old.info.ExpiresAt):
 		// Too many callers are no outage: whoever holds an ended token must not
 		// be able to keep it alive by crowding.
 		old.info.Remembered = true
-		return old.info, nil
+		return old, nil
 	}
-	return apikey.TokenInfo{}, err
+	return seen{}, err
 }
 
 // ask introspects once (RFC 7662 section 2). [apikey.ErrUnauthenticated] if
@@ -165,10 +208,4 @@ func seconds(n int64) time.Time {
 
 func inactive(why string) error {
 	return &apikey.Error{Kind: apikey.ErrUnauthenticated, Cause: errors.New("hydra: introspect: " + why)}
-}
-
-// copied keeps callers from writing into what others are given.
-func copied(i apikey.TokenInfo) apikey.TokenInfo {
-	i.Scopes, i.Audiences = slices.Clone(i.Scopes), slices.Clone(i.Audiences)
-	return i
 }

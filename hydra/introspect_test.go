@@ -31,12 +31,12 @@ func TestIntrospect(t *testing.T) {
 		want := apikey.TokenInfo{
 			ClientID: w.Definition.ID, Subject: w.Definition.ID, Scopes: []string{"orders:write", "orders:read"},
 			Audiences: []string{"https://api.example.com"}, Issuer: got.Issuer, TokenType: "Bearer",
-			IssuedAt: got.IssuedAt, NotBefore: got.IssuedAt, ExpiresAt: got.IssuedAt.Add(15 * time.Minute),
+			IssuedAt: got.IssuedAt, NotBefore: got.IssuedAt, ExpiresAt: got.IssuedAt.Add(15 * time.Minute), Age: got.Age,
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Error(diff)
 		}
-		if age := time.Since(got.IssuedAt); age < 0 || age > time.Minute || !strings.HasPrefix(got.Issuer, "http://") {
+		if age := time.Since(got.IssuedAt); age < 0 || got.Age < 0 || got.Age > time.Minute || age > time.Minute || !strings.HasPrefix(got.Issuer, "http://") {
 			t.Errorf("issued %v ago by %q", age, got.Issuer)
 		}
 	}

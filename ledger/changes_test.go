@@ -61,7 +61,7 @@ func TestKeyFromCreateToDelete(t *testing.T) {
 		wantError(t, "a key that is being created", err, apikey.ErrNotFound)
 
 		f := finishing(begun.Change)
-		f.Upkeep = apikey.Upkeep{Op: begun.Change.Op, Open: true, Drifted: true, SweepAt: start, ConfirmAt: end, TokensEndBy: start.Add(3 * time.Hour), DueAt: start.Add(time.Minute), StatusIndex: 1}
+		f.Upkeep = apikey.Upkeep{Op: begun.Change.Op, Open: true, Drifted: true, SweepAt: start, ConfirmAt: end, TokensEndBy: start.Add(3 * time.Hour), TokensEndedAt: start.Add(4 * time.Hour), DueAt: start.Add(time.Minute), StatusIndex: 1}
 		if err := db.Finish(t.Context(), f); err != nil {
 			t.Fatal(err)
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -43,6 +44,9 @@ type DB struct {
 	chain        chain
 	installation string
 	lock         *flock.Flock // SQLite's process lock; nil if there is none
+	writes       atomic.Int64 // transactions of this process that may have changed something
+	closed       atomic.Bool
+	lookout      lookout
 	log          *slog.Logger
 }
 
@@ -53,7 +57,7 @@ func newDB(cfg Config, d dialect) *DB {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &DB{dialect: d, log: log, prepared: map[string]*sql.Stmt{},
+	return &DB{dialect: d, log: log, prepared: map[string]*sql.Stmt{}, lookout: lookout{turn: make(chan struct{}, 1)},
 		words: strings.NewReplacer("{now}", d.millis, "{touch}", d.touch, "{horizon}", d.horizon, "{lock}", d.rowLock)}
 }
 
@@ -122,6 +126,7 @@ func (d *DB) start(ctx context.Context, readOnly bool) error {
 
 // Close ends all work and lets the file go.
 func (d *DB) Close() error {
+	d.closed.Store(true)
 	var errs []error
 	for _, st := range d.prepared {
 		errs = append(errs, st.Close())
@@ -166,7 +171,9 @@ func (d *DB) transact(ctx context.Context, act string, f func(tx) error) error {
 	if err := f(tx{t, d}); err != nil {
 		return fault(act, err)
 	}
-	if err := t.Commit(); err != nil {
+	err = t.Commit()
+	d.writes.Add(1) // even if the answer is lost
+	if err != nil {
 		return fault(act, fmt.Errorf("commit: %w: %w", apikey.ErrOutcomeUnknown, err))
 	}
 	return nil

@@ -15,17 +15,18 @@ import (
 
 // recordRow is what a read of a key needs.
 type recordRow struct {
-	Op          string
-	Open        bool
-	Drifted     bool
-	SweepAt     int64
-	ConfirmAt   int64
-	TokensEndBy int64
-	DueAt       int64
-	ToldUntil   int64
-	Unclaimed   string
-	StatusIndex int64
-	Definition  string
+	Op            string
+	Open          bool
+	Drifted       bool
+	SweepAt       int64
+	ConfirmAt     int64
+	TokensEndBy   int64
+	TokensEndedAt int64
+	DueAt         int64
+	ToldUntil     int64
+	Unclaimed     string
+	StatusIndex   int64
+	Definition    string
 	// Of the key that this one replaces; nil without one.
 	PrevEndsAt, PrevExpiresAt, PrevRevokedAt *int64
 	// What no change writes; 0 is never.
@@ -34,7 +35,7 @@ type recordRow struct {
 }
 
 // recordColumns are those of recordRow.
-const recordColumns = `k.op, k.open, k.drifted, k.sweep_at, k.confirm_at, k.tokens_end_by, k.due_at, k.told_until, k.unclaimed, k.status_index, k.definition,
+const recordColumns = `k.op, k.open, k.drifted, k.sweep_at, k.confirm_at, k.tokens_end_by, k.tokens_ended_at, k.due_at, k.told_until, k.unclaimed, k.status_index, k.definition,
 	p.ends_at AS prev_ends_at, p.expires_at AS prev_expires_at, p.revoked_at AS prev_revoked_at,
 	k.last_used_at, k.last_denied_at, k.last_denial`
 
@@ -43,7 +44,7 @@ const joinPredecessor = " LEFT JOIN keys p ON p.id = k.replaces"
 
 func (r recordRow) record() (apikey.Record, error) {
 	out := apikey.Record{Upkeep: apikey.Upkeep{Op: r.Op, Open: r.Open, Drifted: r.Drifted, SweepAt: moment(r.SweepAt),
-		ConfirmAt: moment(r.ConfirmAt), TokensEndBy: moment(r.TokensEndBy), DueAt: moment(r.DueAt), ToldUntil: moment(r.ToldUntil), Unclaimed: r.Unclaimed,
+		ConfirmAt: moment(r.ConfirmAt), TokensEndBy: moment(r.TokensEndBy), TokensEndedAt: moment(r.TokensEndedAt), DueAt: moment(r.DueAt), ToldUntil: moment(r.ToldUntil), Unclaimed: r.Unclaimed,
 		StatusIndex: r.StatusIndex}}
 	if r.PrevRevokedAt != nil {
 		out.Predecessor = &apikey.Predecessor{EndsAt: moment(min(*r.PrevEndsAt, *r.PrevExpiresAt)), Revoked: *r.PrevRevokedAt < never}
@@ -87,6 +88,7 @@ type keyRow struct {
 	SweepAt       int64
 	ConfirmAt     int64
 	TokensEndBy   int64
+	TokensEndedAt int64
 	DueAt         int64
 	ToldUntil     int64
 	Unclaimed     string
@@ -103,7 +105,7 @@ type keyRow struct {
 // in the status lists stays what it was made with.
 var upsertKey = func() string {
 	columns := strings.Fields(`id root_id kind owner environment auth_method revision name_key created_at updated_at expires_at ends_at
-		disabled_at disabled_until revoked_at terms op open drifted sweep_at confirm_at tokens_end_by due_at told_until unclaimed replaces status_index definition`)
+		disabled_at disabled_until revoked_at terms op open drifted sweep_at confirm_at tokens_end_by tokens_ended_at due_at told_until unclaimed replaces status_index definition`)
 	var marks, sets []string
 	for i, c := range columns {
 		marks = append(marks, mark(i+1))
@@ -117,7 +119,7 @@ var upsertKey = func() string {
 
 func (r keyRow) values() []any {
 	return []any{r.ID, r.RootID, r.Kind, r.Owner, r.Environment, r.AuthMethod, r.Revision, r.NameKey, r.CreatedAt, r.UpdatedAt, r.ExpiresAt, r.EndsAt,
-		r.DisabledAt, r.DisabledUntil, r.RevokedAt, r.Terms, r.Op, r.Open, r.Drifted, r.SweepAt, r.ConfirmAt, r.TokensEndBy, r.DueAt, r.ToldUntil, r.Unclaimed, r.Replaces, r.StatusIndex, r.Definition}
+		r.DisabledAt, r.DisabledUntil, r.RevokedAt, r.Terms, r.Op, r.Open, r.Drifted, r.SweepAt, r.ConfirmAt, r.TokensEndBy, r.TokensEndedAt, r.DueAt, r.ToldUntil, r.Unclaimed, r.Replaces, r.StatusIndex, r.Definition}
 }
 
 func newKeyRow(d apikey.Definition, up apikey.Upkeep, terms []termRow) (keyRow, error) {
@@ -130,7 +132,7 @@ func newKeyRow(d apikey.Definition, up apikey.Upkeep, terms []termRow) (keyRow, 
 		ExpiresAt: unixPointer(d.ExpiresAt), EndsAt: unixPointer(d.EndsAt), DisabledAt: unixPointer(d.DisabledAt),
 		DisabledUntil: unixPointer(d.DisabledUntil), RevokedAt: unixPointer(d.RevokedAt), Terms: digest(terms),
 		Op: up.Op, Open: up.Open, Drifted: up.Drifted, SweepAt: unix(up.SweepAt), ConfirmAt: unix(up.ConfirmAt),
-		TokensEndBy: unix(up.TokensEndBy), DueAt: unix(up.DueAt), ToldUntil: unix(up.ToldUntil), Unclaimed: up.Unclaimed,
+		TokensEndBy: unix(up.TokensEndBy), TokensEndedAt: unix(up.TokensEndedAt), DueAt: unix(up.DueAt), ToldUntil: unix(up.ToldUntil), Unclaimed: up.Unclaimed,
 		Replaces: textOf(d.Replaces), StatusIndex: up.StatusIndex, Definition: string(definition)}, nil
 }
 

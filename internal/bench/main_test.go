@@ -5,7 +5,9 @@
 //
 // Each benchmark prints, for every side of the comparison, the median and the
 // 99th percentile of one call in milliseconds, and the ratio of the medians
-// (x-hydra: our time over Hydra's). Nothing is asserted: docs/performance.md
+// (x-hydra: our time over Hydra's); the median number of calls a second of the
+// turns (/s), and the processor time that a call took in all processes (cpu-us),
+// which tells most on a busy machine. Nothing is asserted: docs/performance.md
 // holds what was measured and how to read it.
 //
 // All databases are on disk and durable, ours and Hydra's alike: SQLite with

@@ -21,9 +21,10 @@ type side struct {
 
 // taken is what a side's calls took.
 type taken struct {
-	each []time.Duration
-	wall time.Duration // of its turns, to know its throughput
-	made int           // calls that each caller has made
+	each  []time.Duration
+	rates []float64     // calls a second, of each turn
+	busy  time.Duration // processor time of its turns, everybody's
+	made  int           // calls that each caller has made
 }
 
 // measure runs all sides in turns, for b.Loop's number of rounds, with callers
@@ -34,7 +35,7 @@ func measure(b *testing.B, callers int, sides ...side) {
 	all := make([]taken, len(sides))
 	for i, s := range sides {
 		turn(b, callers, s, &all[i])
-		all[i].each, all[i].wall = nil, 0
+		all[i].each, all[i].rates, all[i].busy = nil, nil, 0
 	}
 	for round := 0; b.Loop(); round++ {
 		for i := range sides {
@@ -61,7 +62,7 @@ func turn(b *testing.B, callers int, s side, into *taken) {
 			each[caller] = append(each[caller], time.Since(start))
 		}
 	}
-	start := time.Now()
+	busy, start := processorTime(), time.Now()
 	if callers == 1 {
 		call(0)
 	} else {
@@ -71,7 +72,8 @@ func turn(b *testing.B, callers int, s side, into *taken) {
 		}
 		wg.Wait()
 	}
-	into.wall += time.Since(start)
+	into.rates = append(into.rates, float64(callers*times)/time.Since(start).Seconds())
+	into.busy += processorTime() - busy
 	into.made += times
 	for caller, err := range failed {
 		if err != nil {
@@ -93,7 +95,11 @@ func report(b *testing.B, sides []side, all []taken) {
 		medians[s.name] = p50
 		b.ReportMetric(p50, s.name+"-p50-ms")
 		b.ReportMetric(p99, s.name+"-p99-ms")
-		b.ReportMetric(float64(len(t))/all[i].wall.Seconds(), s.name+"/s")
+		slices.Sort(all[i].rates)
+		b.ReportMetric(all[i].rates[len(all[i].rates)/2], s.name+"/s")
+		if all[i].busy > 0 {
+			b.ReportMetric(float64(all[i].busy.Microseconds())/float64(len(t)), s.name+"-cpu-us")
+		}
 	}
 	for _, s := range sides {
 		if theirs := medians[hydraSide]; theirs > 0 && s.name != hydraSide && s.name != smallSide {

@@ -167,6 +167,10 @@ func (l *fragile) Key(ctx context.Context, id string, v apikey.View) (apikey.Rec
 	return read(l, func() (apikey.Record, error) { return l.Ledger.Key(ctx, id, v) })
 }
 
+func (l *fragile) Standing(ctx context.Context, id string, v apikey.View, now time.Time) (apikey.Standing, error) {
+	return read(l, func() (apikey.Standing, error) { return l.Ledger.Standing(ctx, id, v, now) })
+}
+
 func (l *fragile) Keys(ctx context.Context, q apikey.Query) ([]apikey.Record, int, error) {
 	if err := l.away(); err != nil {
 		return nil, 0, err
