@@ -86,7 +86,7 @@ func TestKeysUnusedByCreation(t *testing.T) {
 		for _, q := range []apikey.Query{{UnusedSince: now}, {ScopeUnusedSince: now}, {UnusedSince: now, Owner: "acme"}, {UnusedSince: now, Status: apikey.StatusDisabled}, {UnusedSince: time.Unix(1<<40, 0)},
 			{UnusedSince: ledgertest.Epoch.Add(30*24*time.Hour + time.Minute), Status: apikey.StatusActive}} {
 			for _, q.Descending = range []bool{false, true} {
-				q.Kind, q.Now, q.Limit = apikey.KindAPI, now, 170
+				q.Kind, q.Now, q.Limit = apikey.KindAPI, now, 350
 				ids, count := pages(t, db, q)
 				want := listed(q, all, make([][]string, len(all)))
 				if diff := gocmp.Diff(want, ids); diff != "" || count != len(want) {
