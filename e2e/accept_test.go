@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"io"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -50,12 +51,14 @@ func ask(t testing.TB, url, token string) (status int, body string) {
 // and returns its address.
 func exampleAPI(t testing.TB, w *apikeytest.World) string {
 	t.Helper()
-	binary := filepath.Join(t.TempDir(), "api")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "github.com/tokenos/tokenos/examples/api").CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
-	}
-	cmd := exec.Command(binary, "-listen", "127.0.0.1:0", "-audience", audience, "-issuer", w.Hydra.PublicURL(), "-hydra-admin", w.Hydra.AdminURL())
-	cmd.Stderr = t.Output()
+	return runAPI(t, build(t, "examples/api"), nil, "-issuer", w.Hydra.PublicURL(), "-hydra-admin", w.Hydra.AdminURL())
+}
+
+// runAPI runs the built examples/api, with env beside the test's own environment.
+func runAPI(t testing.TB, binary string, env []string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command(binary, append([]string{"-listen", "127.0.0.1:0", "-audience", audience}, args...)...)
+	cmd.Env, cmd.Stderr = append(os.Environ(), env...), t.Output()
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -73,4 +76,14 @@ func exampleAPI(t testing.TB, w *apikeytest.World) string {
 		t.Fatalf("the API says %q, %v", line, err)
 	}
 	return url
+}
+
+// build builds one of our programs.
+func build(t testing.TB, program string) string {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), filepath.Base(program))
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "github.com/tokenos/tokenos/"+program).CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	return binary
 }

@@ -61,11 +61,12 @@
 //
 // # Outages
 //
-//	Hydra is down         JWTs go on; opaque tokens 503, those remembered go on for 5 seconds
+//	Hydra is down         JWTs go on; opaque tokens 503, those remembered, here or at
+//	                      TokenOS, go on for up to 10 seconds
 //	Hydra's database is   the same: Hydra then calls every token inactive, which is
 //	                      believed only if it says afterwards that it is ready
 //	TokenOS is down       JWTs go on to the end of the last status list, then 503;
-//	                      opaque tokens 503
+//	                      opaque tokens 503, those remembered go on for 5 seconds
 //	keys of the issuer    the last good set goes on; a token by a key not in it 503
 //
 // # Memory and goroutines

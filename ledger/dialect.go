@@ -40,12 +40,23 @@ type dialect struct {
 	// touch numbers a write of a change, horizon is the least number that a write
 	// which a reader does not see yet can have (facts.go).
 	touch, horizon string
+	// by, after a table, is before the index to read it by. Postgres knows enough
+	// of the values to choose, and has no such thing.
+	by string
+}
+
+// readBy names the index to read a table by, where that can be said.
+func (d dialect) readBy(index string) string {
+	if d.by == "" {
+		return ""
+	}
+	return d.by + index
 }
 
 var (
 	sqliteDialect = dialect{goose: goose.DialectSQLite3, bun: func() schema.Dialect { return sqlitedialect.New() },
 		millis: "CAST(unixepoch('subsec') * 1000 AS INTEGER)", single: true,
-		touch: "(SELECT touches FROM chain)", horizon: "touches + 1"}
+		touch: "(SELECT touches FROM chain)", horizon: "touches + 1", by: " INDEXED BY "}
 	postgresDialect = dialect{goose: goose.DialectPostgres, bun: func() schema.Dialect { return pgdialect.New() },
 		millis: "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)", rowLock: " FOR NO KEY UPDATE",
 		touch: "CAST(CAST(pg_current_xact_id() AS TEXT) AS BIGINT)", horizon: "CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS TEXT) AS BIGINT)"}

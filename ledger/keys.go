@@ -111,6 +111,11 @@ func (d *DB) Keys(ctx context.Context, q apikey.Query) (records []apikey.Record,
 	if q.Limit <= 0 {
 		return nil, count, nil
 	}
+	if from.term == nil && from.keys == fewMatches && ordersUnused(q) {
+		if from, err = d.unusedFrom(ctx, f, q); err != nil {
+			return nil, count, fault("list keys", err)
+		}
+	}
 	records, err = d.records(ctx, from.page(d, f, q))
 	return records, count, fault("list keys", err)
 }
@@ -138,9 +143,15 @@ func ordered(sel *bun.SelectQuery, q apikey.Query) *bun.SelectQuery {
 	return sel.OrderExpr(orderOf(q) + " " + order + ", k.id " + order)
 }
 
-// paged orders the list and begins it after q.After. Row values are compared as
-// a whole, which an index on both columns answers directly.
+// paged orders the list and begins it after q.After.
 func paged(sel *bun.SelectQuery, q apikey.Query) {
+	after(sel, q)
+	ordered(sel, q)
+}
+
+// after begins the list after q.After. Row values are compared as a whole, which
+// an index on both columns answers directly.
+func after(sel *bun.SelectQuery, q apikey.Query) {
 	beyond := ">"
 	if q.Descending {
 		beyond = "<"
@@ -152,5 +163,4 @@ func paged(sel *bun.SelectQuery, q apikey.Query) {
 		}
 		sel.Where("("+orderOf(q)+", k.id) "+beyond+" (?, ?)", value, q.After.ID)
 	}
-	ordered(sel, q)
 }

@@ -168,7 +168,7 @@ func (f *filter) status(s apikey.Status, kind clause, now int64) {
 type start struct {
 	term   *clause
 	number int // of the term, from 1
-	keys   int // under the term
+	keys   int // under the term, or in the order, at most fewMatches
 }
 
 // cheapest finds the start that looks at the fewest keys.
@@ -189,7 +189,7 @@ func (d *DB) cheapest(ctx context.Context, f filter) (start, error) {
 		}
 		few = min(few, max(n, 1))
 	}
-	var best start
+	best := start{keys: few}
 	for i, c := range f.terms {
 		n, err := count(c)
 		if err != nil {

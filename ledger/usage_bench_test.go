@@ -1,6 +1,7 @@
 package ledger_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -11,12 +12,12 @@ import (
 	"github.com/tokenos/tokenos/ledger"
 )
 
-// flushed adds what 10,000 of the seeded keys were used for in a second, in
-// batches as the service does.
-func flushed(b *testing.B, db *ledger.DB, number *int64, from int, at time.Time) {
+// flushed adds what some of the seeded keys were used for in a second, in batches
+// as the service does.
+func flushed(b *testing.B, db *ledger.DB, number *int64, from, n int, at time.Time) {
 	var keys []apikey.KeyUsage
-	for i := range 10_000 {
-		r := ledgertest.Key((from + i) % 100_000)
+	for i := range n {
+		r := ledgertest.Key(from + i)
 		u := apikey.KeyUsage{ID: r.ID, LastUsedAt: at, Hours: []apikey.PeriodCounts{{From: at.Truncate(time.Hour), TokenCounts: apikey.TokenCounts{Issued: 2}}}}
 		for _, s := range r.Scopes {
 			u.Asked = append(u.Asked, apikey.ScopeUsage{Scope: s, LastAskedAt: &at})
@@ -45,7 +46,7 @@ func BenchmarkAddUsage(b *testing.B) {
 				b.Run(what, func(b *testing.B) {
 					for b.Loop() {
 						at = at.Add(step)
-						flushed(b, db, &number, 0, at)
+						flushed(b, db, &number, 0, 10_000, at)
 					}
 				})
 			}
@@ -53,49 +54,69 @@ func BenchmarkAddUsage(b *testing.B) {
 	}
 }
 
-// BenchmarkUnusedKeys measures pages of 50 keys out of 100,000 by what is not
-// used: the oldest 5,000 never were, the others within the last 70 days.
+// BenchmarkUnusedKeys measures pages of 50 keys by what is not used, out of 10,000
+// and of 100,000: the oldest 5 % never were, the others within the last 70 days,
+// older ones earlier.
 func BenchmarkUnusedKeys(b *testing.B) {
 	for name, url := range databases {
-		b.Run(name, func(b *testing.B) {
-			db := open(b, ledger.Config{URL: url(b)})
-			if err := ledgertest.Seed(b.Context(), db, 100_000); err != nil {
-				b.Fatal(err)
+		for _, n := range []int{10_000, 100_000} {
+			b.Run(fmt.Sprintf("%s/%d", name, n), func(b *testing.B) {
+				db := open(b, ledger.Config{URL: url(b)})
+				unusedKeys(b, db, n, partlyUsed(b, db, n))
+			})
+		}
+	}
+}
+
+// partlyUsed seeds n keys and what they were used for. It tells the last use.
+func partlyUsed(b *testing.B, db *ledger.DB, n int) (last time.Time) {
+	if err := ledgertest.Seed(b.Context(), db, n); err != nil {
+		b.Fatal(err)
+	}
+	number, step := int64(0), n/20
+	last = time.Now().UTC().Truncate(time.Second)
+	for from := step; from < n; from += step {
+		flushed(b, db, &number, from, step, last.Add(-70*24*time.Hour*time.Duration(n-from-step)/time.Duration(n)))
+	}
+	if err := db.Exec(b.Context(), "ANALYZE"); err != nil {
+		b.Fatal(err)
+	}
+	return last
+}
+
+func unusedKeys(b *testing.B, db *ledger.DB, n int, last time.Time) {
+	const day = 24 * time.Hour
+	month, never := last.Add(-30*day), last.Add(-80*day)
+	for _, m := range []struct {
+		name string
+		q    apikey.Query
+	}{
+		{"longest unused", apikey.Query{Sort: apikey.SortLastUsedAt}},
+		{"last used", apikey.Query{Sort: apikey.SortLastUsedAt, Descending: true}},
+		{"unused for 30 days, longest unused", apikey.Query{UnusedSince: month, Sort: apikey.SortLastUsedAt}},
+		{"unused for 30 days, newest", apikey.Query{UnusedSince: month, Descending: true}},
+		{"unused for 30 days, oldest", apikey.Query{UnusedSince: month}},
+		{"unused for 30 days, by name", apikey.Query{UnusedSince: month, Sort: apikey.SortName}},
+		{"unused for 30 days, of owner with 50", apikey.Query{Owner: "owner-77", UnusedSince: month, Sort: apikey.SortLastUsedAt}},
+		{"unused for 30 days, of owner with half, newest", apikey.Query{Owner: "acme", UnusedSince: month, Descending: true}},
+		{"never used, longest unused", apikey.Query{UnusedSince: never, Sort: apikey.SortLastUsedAt}},
+		{"never used, newest", apikey.Query{UnusedSince: never, Descending: true}},
+		{"never used, by name", apikey.Query{UnusedSince: never, Sort: apikey.SortName}},
+		{"unused for 55 days, newest", apikey.Query{UnusedSince: last.Add(-55 * day), Descending: true}},
+		{"none", apikey.Query{UnusedSince: ledgertest.Epoch, Descending: true}},
+		{"scope unused for 30 days, active, longest unused", apikey.Query{Status: apikey.StatusActive, ScopeUnusedSince: month, Sort: apikey.SortLastUsedAt}},
+		{"scope unused for 30 days, newest", apikey.Query{ScopeUnusedSince: month, Descending: true}},
+		{"scope never used, newest", apikey.Query{ScopeUnusedSince: never, Descending: true}},
+		{"both never used, newest", apikey.Query{UnusedSince: never, ScopeUnusedSince: never, Descending: true}},
+		{"never used, and a rare word", apikey.Query{Words: []string{fmt.Sprint(n / 50)}, UnusedSince: never, Descending: true}},
+	} {
+		b.Run(m.name, func(b *testing.B) {
+			m.q.Kind, m.q.Limit, m.q.Now = apikey.KindAPI, 51, last
+			for b.Loop() {
+				if _, _, err := db.Keys(b.Context(), m.q); err != nil {
+					b.Fatal(err)
+				}
 			}
-			number := int64(0)
-			last := time.Now().UTC().Truncate(time.Second)
-			for from := 5_000; from <= 90_000; from += 5_000 {
-				flushed(b, db, &number, from, last.Add(-time.Duration(100_000-from)*time.Minute))
-			}
-			if err := db.Exec(b.Context(), "ANALYZE"); err != nil {
-				b.Fatal(err)
-			}
-			measure := func(name string, q apikey.Query) {
-				b.Run(name, func(b *testing.B) {
-					q.Kind, q.Limit, q.Now = apikey.KindAPI, 51, last
-					for b.Loop() {
-						if _, _, err := db.Keys(b.Context(), q); err != nil {
-							b.Fatal(err)
-						}
-					}
-				})
-			}
-			month, long := last.Add(-30*24*time.Hour), last.Add(-500*24*time.Hour)
-			measure("longest unused", apikey.Query{Sort: apikey.SortLastUsedAt})
-			measure("last used", apikey.Query{Sort: apikey.SortLastUsedAt, Descending: true})
-			measure("unused for 30 days, newest", apikey.Query{UnusedSince: month, Descending: true})
-			measure("unused for 30 days, longest unused", apikey.Query{UnusedSince: month, Sort: apikey.SortLastUsedAt})
-			measure("unused for 30 days, of owner with 50", apikey.Query{Owner: "owner-77", UnusedSince: month, Sort: apikey.SortLastUsedAt})
-			measure("unused for 500 days: few are older", apikey.Query{UnusedSince: long, Descending: true})
-			measure("unused since before all: none", apikey.Query{UnusedSince: ledgertest.Epoch, Descending: true})
-			measure("scope unused for 30 days, newest", apikey.Query{ScopeUnusedSince: month, Descending: true})
-			measure("scope unused for 30 days, of owner with half", apikey.Query{Owner: "acme", ScopeUnusedSince: month, Sort: apikey.SortName})
-			measure("scope unused for 30 days, active", apikey.Query{Status: apikey.StatusActive, ScopeUnusedSince: month, Sort: apikey.SortLastUsedAt})
-			measure("scope unused since before all: none", apikey.Query{ScopeUnusedSince: ledgertest.Epoch, Descending: true})
-			measure("worst: the oldest 5,000, newest first", apikey.Query{UnusedSince: last.Add(-80 * 24 * time.Hour), Descending: true})
-			measure("the oldest 5,000, longest unused", apikey.Query{UnusedSince: last.Add(-80 * 24 * time.Hour), Sort: apikey.SortLastUsedAt})
-			measure("both", apikey.Query{UnusedSince: month, ScopeUnusedSince: month, Descending: true})
-			measure("unused and a rare word", apikey.Query{Words: []string{"54321"}, UnusedSince: last})
 		})
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	gocmp "github.com/google/go-cmp/cmp"
+
 	"github.com/tokenos/tokenos/apikey"
 	"github.com/tokenos/tokenos/internal/ledgertest"
 	"github.com/tokenos/tokenos/ledger"
@@ -66,4 +68,31 @@ func unusedQueries() (out []apikey.Query) {
 			apikey.Query{UnusedSince: since, ScopeUnusedSince: since, Words: []string{"worker"}}, apikey.Query{ScopeUnusedSince: since, Owners: []string{"owner-1", "acme"}})
 	}
 	return out
+}
+
+// What is not used is listed in the order in which it was made, over days of
+// which some have many keys and most have none.
+func TestKeysUnusedByCreation(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *ledger.DB, _ string) {
+		var all []apikey.Record
+		for i := range 3000 {
+			r := ledgertest.Key(i)
+			r.CreatedAt = ledgertest.Epoch.Add(time.Duration(i/750)*10*24*time.Hour + time.Duration(i%750)*time.Second)
+			all = append(all, r)
+		}
+		if err := db.Import(t.Context(), all); err != nil {
+			t.Fatal(err)
+		}
+		for _, q := range []apikey.Query{{UnusedSince: now}, {ScopeUnusedSince: now}, {UnusedSince: now, Owner: "acme"}, {UnusedSince: now, Status: apikey.StatusDisabled}, {UnusedSince: time.Unix(1<<40, 0)},
+			{UnusedSince: ledgertest.Epoch.Add(30*24*time.Hour + time.Minute), Status: apikey.StatusActive}} {
+			for _, q.Descending = range []bool{false, true} {
+				q.Kind, q.Now, q.Limit = apikey.KindAPI, now, 350
+				ids, count := pages(t, db, q)
+				want := listed(q, all, make([][]string, len(all)))
+				if diff := gocmp.Diff(want, ids); diff != "" || count != len(want) {
+					t.Errorf("query %+v: count %d, want %d; ids differ: %.600s", q, count, len(want), diff)
+				}
+			}
+		}
+	})
 }

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -42,7 +43,12 @@ type product struct {
 }
 
 func newProduct(t *testing.T, ledger string) *product {
-	p := &product{t: t, owner: "crash " + rand.Text(), hydra: hydratest.Shared(t), binary: filepath.Join(t.TempDir(), "tokenos")}
+	return newProductOn(t, hydratest.Shared(t), ledger)
+}
+
+// newProductOn is newProduct on a certain Hydra, with further settings.
+func newProductOn(t *testing.T, hydra *hydradev.Server, ledger string, settings ...string) *product {
+	p := &product{t: t, owner: "crash " + rand.Text(), hydra: hydra, binary: filepath.Join(t.TempDir(), "tokenos")}
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", p.binary, "github.com/tokenos/tokenos/cmd/tokenos")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
@@ -62,6 +68,7 @@ func newProduct(t *testing.T, ledger string) *product {
 		"TOKENOS_LIMITS_ADDRESS_PER_MINUTE=0", "TOKENOS_LIMITS_CALLER_PER_MINUTE=0", // all workers are one caller
 		"TOKENOS_HYDRA_TIMEOUT=900ms", "TOKENOS_HYDRA_CHANGE_TIMEOUT=2s", "TOKENOS_LEDGER_LEASE=8s",
 		"TOKENOS_LEDGER_URL=" + ledger, "TOKENOS_SECRET=crash-test-server-secret-0123456789abcdef"}
+	p.env = append(p.env, settings...)
 	p.command("migrate")
 	var boot struct {
 		ID     string `json:"id"`
@@ -112,6 +119,20 @@ func (p *product) start() {
 			p.t.Fatalf("the program does not start:\n%s", log[max(0, len(log)-4000):])
 		}
 	}
+}
+
+// stop ends the program in good order.
+func (p *product) stop() {
+	p.t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		p.t.Fatal(err)
+	}
+	if err := p.cmd.Wait(); err != nil {
+		p.t.Errorf("told to stop, the program ends with %v", err)
+	}
+	p.cmd = nil
 }
 
 func (p *product) kill() {
