@@ -144,7 +144,7 @@ func (b *statusBoard) look(ctx context.Context, g *statusGlance, before *statusS
 	defer b.mu.Unlock()
 	if err == nil {
 		b.seen = next
-		if age := next.asOf.Sub(next.loaded); (age >= statusReload || age < 0) && !b.reloading {
+		if age := next.asOf.Sub(next.loaded); (age >= statusReload || age < 0) && !b.reloading && b.anew == nil {
 			b.reloading = true
 			go b.reload(context.WithoutCancel(ctx), s)
 		}
