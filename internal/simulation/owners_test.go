@@ -28,7 +28,8 @@ func (s *simulation) everything() {
 	a := answer{err: err}
 	s.tally.answers["owner: "+a.kind()]++
 	mine := func(k *subject) bool { return k.owner == owner }
-	switch some := slices.ContainsFunc(s.subjects, mine); {
+	there := func(k *subject) bool { return mine(k) && !k.some(func(f facts) bool { return f.gone }) }
+	switch some := slices.ContainsFunc(s.subjects, there); {
 	case a.refused():
 		if kind := kindOf(err); !busy(kind) && (kind != apikey.ErrNotFound || some) {
 			s.fail(nil, "%s was answered %v", q, err)
