@@ -49,8 +49,8 @@ Make a key, buy a token with it at Hydra, look at the token. Paste line by line:
 
 KEY=$(curl -sS {{.APIURL}}/v1/keys -H 'Authorization: Bearer {{.ManagementToken}}' -H 'Content-Type: application/json' -d '{"name":"my first key","owner":"acme","scopes":["orders:read"],"audiences":["https://api.example.com"]}'); echo "$KEY"
 
-TOKEN=$(curl -sS {{.TokenURL}} -u "$(echo "$KEY" | sed -E 's/.*"id":"([^"]+)".*"client_secret":"([^"]+)".*/\1:\2/')" -d grant_type=client_credentials -d scope=orders:read -d audience=https://api.example.com); echo "$TOKEN"
+ANSWER=$(curl -sS {{.TokenURL}} -u "$(echo "$KEY" | sed -E 's/.*"id":"([^"]+)".*"client_secret":"([^"]+)".*/\1:\2/')" -d grant_type=client_credentials -d scope=orders:read -d audience=https://api.example.com); echo "$ANSWER"
 
-curl -sS {{.HydraAdminURL}}/admin/oauth2/introspect -d "token=$(echo "$TOKEN" | sed -E 's/.*"access_token":"([^"]+)".*/\1/')"
+TOKEN=$(echo "$ANSWER" | sed -E 's/.*"access_token":"([^"]+)".*/\1/'); curl -sS {{.HydraAdminURL}}/admin/oauth2/introspect -d "token=$TOKEN"
 
 `))
