@@ -30,7 +30,10 @@ var (
 
 const (
 	allStates     = `SELECT k.status_index, k.revoked_at, k.disabled_at, k.disabled_until, k.expires_at, k.ends_at FROM keys k`
-	changedStates = allStates + ` WHERE k.id IN (SELECT e.key_id FROM events e WHERE e.id > $1)`
+	// Of a key that is gone the last event is its deletion. If there is another, its
+	// end is among them, and nobody tells its place any more.
+	changedStates = `SELECT COALESCE(k.status_index, -1), k.revoked_at, k.disabled_at, k.disabled_until, k.expires_at, k.ends_at
+		FROM (SELECT key_id, COUNT(*) AS many FROM events WHERE id > $1 GROUP BY key_id) e LEFT JOIN keys k ON k.id = e.key_id WHERE k.id IS NOT NULL OR e.many > 1`
 )
 
 // StateMark implements [apikey.States].
@@ -51,19 +54,27 @@ func (d *DB) Narrowed(ctx context.Context) (out []apikey.NarrowedState, err erro
 }
 
 // KeyStates implements [apikey.States].
-func (d *DB) KeyStates(ctx context.Context, since int64, f func(apikey.KeyState)) error {
+func (d *DB) KeyStates(ctx context.Context, since int64, f func(apikey.KeyState)) (all bool, err error) {
+	all = true
 	row := func(scan func(...any) error) error {
-		var k apikey.KeyState
-		err := scan(&k.StatusIndex, &k.RevokedAt, &k.DisabledAt, &k.DisabledUntil, &k.ExpiresAt, &k.EndsAt)
-		if err == nil {
-			f(k)
+		var index int64
+		var at [5]*int64
+		if err := scan(&index, &at[0], &at[1], &at[2], &at[3], &at[4]); err != nil {
+			return err
 		}
-		return err
+		if index < 0 {
+			all = false
+			return nil
+		}
+		f(apikey.KeyState{StatusIndex: index, RevokedAt: *at[0], DisabledAt: *at[1], DisabledUntil: *at[2], ExpiresAt: *at[3], EndsAt: *at[4]})
+		return nil
 	}
 	if since < 0 {
-		return fault("read states", d.each(ctx, allStates, row))
+		err = d.each(ctx, allStates, row)
+	} else {
+		err = d.each(ctx, changedStates, row, since)
 	}
-	return fault("read states", d.each(ctx, changedStates, row, since))
+	return all, fault("read states", err)
 }
 
 // each reads rows one by one, so that many of them take no memory.

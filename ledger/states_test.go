@@ -14,7 +14,7 @@ import (
 func states(t *testing.T, db *ledger.DB, since int64) map[int64]apikey.KeyState {
 	t.Helper()
 	out := map[int64]apikey.KeyState{}
-	if err := db.KeyStates(t.Context(), since, func(k apikey.KeyState) { out[k.StatusIndex] = k }); err != nil {
+	if _, err := db.KeyStates(t.Context(), since, func(k apikey.KeyState) { out[k.StatusIndex] = k }); err != nil {
 		t.Fatal(err)
 	}
 	return out
@@ -95,5 +95,40 @@ func TestStates(t *testing.T) {
 			t.Fatal(err)
 		}
 		differs("an update that is done")
+	})
+}
+
+// What ended and was deleted since has no place to tell; what was only deleted
+// since had ended before.
+func TestStatesOfTheGone(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *ledger.DB, _ string) {
+		k := created(t, db, nil)
+		other := created(t, db, nil)
+		var marks []int64
+		mark := func() {
+			t.Helper()
+			m, err := db.StateMark(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			marks = append(marks, m.Event)
+		}
+		mark()
+		k.RevokedAt = &start
+		apply(t, db, apikey.ActionRevoke, k)
+		apply(t, db, apikey.ActionUpdate, other)
+		mark()
+		apply(t, db, apikey.ActionDelete, k)
+		mark()
+		for i, want := range []bool{false, true, true} {
+			var told []int64
+			all, err := db.KeyStates(t.Context(), marks[i], func(k apikey.KeyState) { told = append(told, k.StatusIndex) })
+			if err != nil || all != want || i == 0 && len(told) != 1 || i > 0 && len(told) != 0 {
+				t.Errorf("since mark %d: all %v of %v, %v", i, all, told, err)
+			}
+		}
+		if all, err := db.KeyStates(t.Context(), -1, func(apikey.KeyState) {}); !all || err != nil {
+			t.Errorf("every key: %v, %v", all, err)
+		}
 	})
 }
