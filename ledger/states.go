@@ -24,12 +24,14 @@ var (
 			SELECT touched FROM changes WHERE state = 'begun' AND action IN ` + narrowingSQL + `
 			UNION ALL SELECT touched FROM changes WHERE state = 'queued' AND action IN ` + narrowingSQL + `) accepted) n
 		WHERE c.id = 1 AND s.id = 1`
-	narrowedKeys = `SELECT k.status_index, c.action FROM changes c JOIN keys k ON k.id = c.key_id WHERE c.state = 'begun' AND c.action IN ` + narrowingSQL + `
-		UNION ALL SELECT k.status_index, c.action FROM changes c JOIN keys k ON k.id = c.key_id WHERE c.state = 'queued' AND c.action IN ` + narrowingSQL
+	// The completion of a rotation does nothing to a key that none has given an end.
+	narrowedKeys = `SELECT k.status_index, c.action FROM changes c JOIN keys k ON k.id = c.key_id WHERE c.state = 'begun' AND c.action IN ` + narrowingSQL + hasRotation + `
+		UNION ALL SELECT k.status_index, c.action FROM changes c JOIN keys k ON k.id = c.key_id WHERE c.state = 'queued' AND c.action IN ` + narrowingSQL + hasRotation
 )
 
 const (
-	allStates     = `SELECT k.status_index, k.revoked_at, k.disabled_at, k.disabled_until, k.expires_at, k.ends_at FROM keys k`
+	hasRotation = ` AND (c.action <> 'rotation.completed' OR k.ends_at < 1152921504606846976)`
+	allStates   = `SELECT k.status_index, k.revoked_at, k.disabled_at, k.disabled_until, k.expires_at, k.ends_at FROM keys k`
 	// Of a key that is gone the last event is its deletion. If there is another, its
 	// end is among them, and nobody tells its place any more.
 	changedStates = `SELECT COALESCE(k.status_index, -1), k.revoked_at, k.disabled_at, k.disabled_until, k.expires_at, k.ends_at

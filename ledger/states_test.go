@@ -132,3 +132,28 @@ func TestStatesOfTheGone(t *testing.T) {
 		}
 	})
 }
+
+// A completion in line counts for a key that a rotation has given an end, and for
+// no other.
+func TestStatesOfCompletion(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *ledger.DB, _ string) {
+		end := start.Add(time.Hour)
+		for _, k := range []apikey.Definition{created(t, db, nil), created(t, db, func(d *apikey.Definition) { d.EndsAt = &end })} {
+			begin(t, db, asking(apikey.ActionUpdate, k))
+			b := asking(apikey.ActionCompleteRotation, k)
+			b.Wait, b.Plan = true, nil
+			begin(t, db, b)
+			want, many := apikey.Action(""), 0
+			if k.EndsAt != nil {
+				want, many = apikey.ActionCompleteRotation, 1
+			}
+			facts, err := db.FactsOf(t.Context(), []string{k.ID})
+			if err != nil || len(facts) != 1 || facts[0].Narrowed != want {
+				t.Errorf("ends %v: facts %+v, %v", k.EndsAt, facts, err)
+			}
+			if narrowed, err := db.Narrowed(t.Context()); err != nil || len(narrowed) != many {
+				t.Errorf("ends %v: %+v, %v", k.EndsAt, narrowed, err)
+			}
+		}
+	})
+}
