@@ -2,12 +2,16 @@ package ledger
 
 import (
 	"context"
+	"strconv"
 	"strings"
 
 	"github.com/tokenos/tokenos/apikey"
 )
 
-// narrowingSQL are the actions that end or pause a key, as a list in SQL.
+// narrowingSQL are the actions that end or pause a key, as a list in SQL. What is
+// compared with it is action || ”, not action: SQLite would else go by the index
+// of all changes that narrow, those of days ago as well, and not by that of what is
+// begun or queued.
 var narrowingSQL = func() string {
 	quoted := make([]string, len(apikey.NarrowingActions))
 	for i, a := range apikey.NarrowingActions {
@@ -19,14 +23,12 @@ var narrowingSQL = func() string {
 // Both states apart, because each has an index of its own. A touch is one
 // transaction's alone; two changes of one millisecond would have the same sum.
 var (
-	stateMark = `SELECT c.event_id, s.last, n.many, n.total FROM chain c, status_indexes s,
-		(SELECT COUNT(*) AS many, COALESCE(CAST(SUM(touched % 1000000000) AS BIGINT), 0) AS total FROM (
-			SELECT touched FROM changes WHERE state = 'begun' AND action IN ` + narrowingSQL + `
-			UNION ALL SELECT touched FROM changes WHERE state = 'queued' AND action IN ` + narrowingSQL + `) accepted) n
-		WHERE c.id = 1 AND s.id = 1`
+	stateMark = markOf("")
+	// lookMark is the mark of at most so many accepted changes of each state.
+	lookMark = markOf(" LIMIT " + strconv.Itoa(lookoutNarrowed+1))
 	// The completion of a rotation does nothing to a key that none has given an end.
-	narrowedKeys = `SELECT k.status_index, c.action FROM changes c JOIN keys k ON k.id = c.key_id WHERE c.state = 'begun' AND c.action IN ` + narrowingSQL + hasRotation + `
-		UNION ALL SELECT k.status_index, c.action FROM changes c JOIN keys k ON k.id = c.key_id WHERE c.state = 'queued' AND c.action IN ` + narrowingSQL + hasRotation
+	narrowedKeys = `SELECT k.status_index, c.action FROM changes c JOIN keys k ON k.id = c.key_id WHERE c.state = 'begun' AND c.action || '' IN ` + narrowingSQL + hasRotation + `
+		UNION ALL SELECT k.status_index, c.action FROM changes c JOIN keys k ON k.id = c.key_id WHERE c.state = 'queued' AND c.action || '' IN ` + narrowingSQL + hasRotation
 )
 
 const (
@@ -38,9 +40,23 @@ const (
 		FROM (SELECT key_id, COUNT(*) AS many FROM events WHERE id > $1 GROUP BY key_id) e LEFT JOIN keys k ON k.id = e.key_id WHERE k.id IS NOT NULL OR e.many > 1`
 )
 
+func markOf(most string) string {
+	return `SELECT c.event_id, s.last, n.many, n.total FROM chain c, status_indexes s,
+		(SELECT COUNT(*) AS many, COALESCE(CAST(SUM(touched % 1000000000) AS BIGINT), 0) AS total FROM (
+			SELECT touched FROM (SELECT touched FROM changes WHERE state = 'begun' AND action || '' IN ` + narrowingSQL + most + `) b
+			UNION ALL SELECT touched FROM (SELECT touched FROM changes WHERE state = 'queued' AND action || '' IN ` + narrowingSQL + most + `) q) accepted) n
+		WHERE c.id = 1 AND s.id = 1`
+}
+
 // StateMark implements [apikey.States].
-func (d *DB) StateMark(ctx context.Context) (m apikey.StateMark, err error) {
-	err = d.prepared[stateMark].QueryRowContext(ctx).Scan(&m.Event, &m.LastIndex, &m.Narrowing, &m.NarrowingSum)
+func (d *DB) StateMark(ctx context.Context) (apikey.StateMark, error) {
+	return d.markBy(ctx, stateMark)
+}
+
+func (d *DB) lookMark(ctx context.Context) (apikey.StateMark, error) { return d.markBy(ctx, lookMark) }
+
+func (d *DB) markBy(ctx context.Context, text string) (m apikey.StateMark, err error) {
+	err = d.prepared[text].QueryRowContext(ctx).Scan(&m.Event, &m.LastIndex, &m.Narrowing, &m.NarrowingSum)
 	return m, fault("read the states' mark", err)
 }
 
