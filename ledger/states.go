@@ -8,10 +8,10 @@ import (
 	"github.com/tokenos/tokenos/apikey"
 )
 
-// narrowingSQL are the actions that end or pause a key, as a list in SQL. What is
-// compared with it is action || ”, not action: SQLite would else go by the index
-// of all changes that narrow, those of days ago as well, and not by that of what is
-// begun or queued.
+// narrowingSQL are the actions that end or pause a key, as a list in SQL. An empty
+// text is put behind the action that is compared with it: SQLite would else go by
+// the index of all changes that narrow, those of days ago as well, and not by that
+// of what is begun or queued.
 var narrowingSQL = func() string {
 	quoted := make([]string, len(apikey.NarrowingActions))
 	for i, a := range apikey.NarrowingActions {
