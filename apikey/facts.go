@@ -26,7 +26,8 @@ type KeyFacts struct {
 	// NoCredential: a key that needs a public key has none at all.
 	NoCredential bool
 	// Narrowed is an accepted change that ends or pauses the key and is not yet
-	// done; of several the one that does most. "": there is none.
+	// done; of several the one that does most. "": there is none. As for
+	// [Record.NarrowedBy], the completion of a rotation counts where there is one.
 	Narrowed Action
 }
 

@@ -161,6 +161,9 @@ func (s *Service) noteNarrowed(in intent, begun Begun, err error) {
 	if !s.cfg.Hook || !in.action.Narrows() || begun.Unchanged || err != nil && !lost {
 		return
 	}
+	if !lost && !begun.Record.narrowedBy(PendingChange{Action: in.action}) {
+		return
+	}
 	s.memory.narrow(in.id, in.action)
 	if lost {
 		s.memory.later(in.id)

@@ -88,17 +88,19 @@ func (s *Service) lookUpToken(ctx context.Context, token string, v View) (TokenI
 	if err != nil {
 		return TokenInfo{}, Standing{}, silent(err)
 	}
-	r, err := s.ledger.Standing(ctx, info.ClientID, v, s.now())
+	told := s.now() // Age is as of now: the ledger may take its time
+	r, err := s.ledger.Standing(ctx, info.ClientID, v, told)
 	if err != nil {
 		return TokenInfo{}, Standing{}, err
 	}
 	before := func(i TokenInfo) bool {
-		return !r.TokensEndedAt.IsZero() && i.Age >= s.now().Sub(r.TokensEndedAt)-clocksDiffer
+		return !r.TokensEndedAt.IsZero() && i.Age >= told.Sub(r.TokensEndedAt)-clocksDiffer
 	}
 	if !before(info) {
 		return info, r, nil
 	}
 	info, err = s.tokens.IntrospectNow(ctx, token)
+	told = s.now()
 	switch {
 	case err != nil:
 		return TokenInfo{}, Standing{}, silent(err)

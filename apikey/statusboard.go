@@ -225,16 +225,17 @@ func (s *Service) readStates(ctx context.Context, sight, before *statusSight) er
 	}
 	if before != nil && sight.mark.Event >= before.mark.Event && sight.mark.Event-before.mark.Event <= statusEvents && sight.mark.LastIndex >= before.mark.LastIndex {
 		sight.states = slices.Clone(before.states)
-		if err := s.ledger.KeyStates(ctx, before.mark.Event, set); err != nil {
+		all, err := s.ledger.KeyStates(ctx, before.mark.Event, set)
+		if err != nil {
 			return err
 		}
-		if int64(len(sight.states)) > sight.mark.LastIndex {
+		if all && int64(len(sight.states)) > sight.mark.LastIndex {
 			return nil
 		}
 	}
 	sight.loaded = sight.asOf
 	sight.states = make([]keyState, 0, sight.mark.LastIndex+1)
-	if err := s.ledger.KeyStates(ctx, -1, set); err != nil {
+	if _, err := s.ledger.KeyStates(ctx, -1, set); err != nil {
 		return err
 	}
 	for int64(len(sight.states)) <= sight.mark.LastIndex {

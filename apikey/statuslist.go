@@ -85,8 +85,9 @@ type States interface {
 	// done between this and a later KeyStates is in both, never in neither.
 	Narrowed(ctx context.Context) ([]NarrowedState, error)
 	// KeyStates calls f with the state of each key that an event after since is
-	// of, or of every key for -1.
-	KeyStates(ctx context.Context, since int64, f func(KeyState)) error
+	// of, or of every key for -1. all is false if a key has ended since and is gone:
+	// its place cannot be told, and only reading every key leaves it out.
+	KeyStates(ctx context.Context, since int64, f func(KeyState)) (all bool, err error)
 }
 
 // keyState is a KeyState in 16 bytes: when a pause ends, and when the key does.

@@ -204,7 +204,7 @@ type reread struct {
 	revoked atomic.Int64 // the index of a key
 }
 
-func (r *reread) KeyStates(ctx context.Context, since int64, f func(apikey.KeyState)) error {
+func (r *reread) KeyStates(ctx context.Context, since int64, f func(apikey.KeyState)) (bool, error) {
 	if since >= 0 {
 		return r.Ledger.KeyStates(ctx, since, f)
 	}
@@ -255,5 +255,50 @@ func TestStatusListReadAnew(t *testing.T) {
 	apikeytest.Eventually(t, "what was read anew is told", func() bool { return at(1) == invalid })
 	if at(2) != suspended || at(3) != valid || ledger.all.Load() != 2 {
 		t.Errorf("afterwards: %d, %d, after %d reads", at(2), at(3), ledger.all.Load())
+	}
+}
+
+// A key that is revoked and deleted between two looks has left no row to tell its
+// end; its tokens must not live on for that.
+func TestStatusListGoneBetweenLooks(t *testing.T) {
+	ledger := &reread{}
+	w := apikeytest.NewWorld(t, apikeytest.Options{Idle: true, Config: func(c *apikey.Config) {
+		ledger.Ledger = c.Ledger
+		c.Ledger = ledger
+	}})
+	ctx := as(t)
+	var ids []string
+	for range 3 {
+		ids = append(ids, create(ctx, t, w.Service, apikey.CreateParams{}).Key.ID)
+	}
+	at := func(i int64) byte { w.Clock.Advance(time.Second); return statusOf(t, w.Service).at(i) }
+	if at(1) != valid || at(2) != valid {
+		t.Fatal("not valid")
+	}
+	revoke := func(id string) {
+		t.Helper()
+		if _, err := w.Service.Revoke(ctx, id, apikey.RevokeParams{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	remove := func(id string) {
+		t.Helper()
+		if err := w.Service.Delete(ctx, id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	revoke(ids[0])
+	remove(ids[0])
+	if got := at(1); got != invalid || at(2) != valid || at(3) != valid {
+		t.Errorf("revoked and deleted since the last look: %d, and the others %d, %d", got, at(2), at(3))
+	}
+	reads := ledger.all.Load()
+	revoke(ids[1])
+	if at(2) != invalid {
+		t.Error("not invalid")
+	}
+	remove(ids[1])
+	if at(2) != invalid || at(3) != valid || ledger.all.Load() != reads {
+		t.Errorf("deleted after its end was seen: %d, %d, after %d reads of all keys", at(2), at(3), ledger.all.Load()-reads)
 	}
 }

@@ -156,3 +156,42 @@ func TestTokensEndedAskedAgain(t *testing.T) {
 		}
 	}
 }
+
+// stalling is a ledger that does something before it gives a standing back.
+type stalling struct {
+	apikey.Ledger
+	stall func()
+}
+
+func (s *stalling) Standing(ctx context.Context, id string, v apikey.View, now time.Time) (apikey.Standing, error) {
+	r, err := s.Ledger.Standing(ctx, id, v, now)
+	if s.stall != nil {
+		s.stall()
+	}
+	return r, err
+}
+
+// However long the ledger takes, what Hydra said before the tokens were ended
+// does not come to look newer by it.
+func TestTokensEndedSlowLedger(t *testing.T) {
+	ledger := &stalling{}
+	w := apikeytest.NewWorld(t, apikeytest.Options{Idle: true, Config: func(c *apikey.Config) {
+		ledger.Ledger = c.Ledger
+		c.Ledger = ledger
+	}})
+	k := create(as(t), t, w.Service, apikey.CreateParams{})
+	token := hydratest.MustBuy(t, hydratest.Purchase{TokenURL: w.Hydra.TokenURL(), ID: k.Key.ID, Secret: k.Secret.Reveal()})
+	if !introspect(t, w.Service, token).Active {
+		t.Fatal("not active")
+	}
+	if _, err := w.Service.RevokeTokens(as(t), k.Key.ID, apikey.ActionParams{}); err != nil {
+		t.Fatal(err)
+	}
+	ledger.stall = func() {
+		ledger.stall = nil
+		w.Clock.Advance(15 * time.Second)
+	}
+	if introspect(t, w.Service, token).Active {
+		t.Error("a token is active that was ended before the question")
+	}
+}

@@ -40,6 +40,8 @@ func checkLedgerURL(raw string) string {
 			return form + ", with the name of a database"
 		case u.Hostname() == "" && u.Query().Get("host") == "":
 			return form + ", with a host, or ?host= for a socket's folder"
+		case strings.Contains(u.EscapedPath(), "@"): // a password with @ and / in it: the rest of it would be taken for a host and a database, and shown
+			return form + "; write special characters of a password in percent form, @ as %40 and / as %2F"
 		case !isPort(u.Port()) || u.Fragment != "":
 			return form + "; write special characters of a password in percent form, # as %23"
 		}

@@ -14,7 +14,7 @@ import (
 func (v *Verifier) verifyOpaque(ctx context.Context, raw string) (*token, bool, *Error) {
 	key := sha256.Sum256([]byte(raw))
 	now := v.config.Now()
-	if t, found := v.opaques.GetIfPresent(key); found && fresh(t, now, v.config.Introspection.Fresh) {
+	if t, found := v.opaques.GetIfPresent(key); found && v.believed(t, now) {
 		if err := v.judge(t, now); err != nil {
 			return t, true, err
 		}
@@ -28,7 +28,7 @@ func (v *Verifier) verifyOpaque(ctx context.Context, raw string) (*token, bool, 
 		defer v.leave()
 		now := v.config.Now()
 		// Another flight may have landed since this caller looked.
-		if t, found := v.opaques.GetIfPresent(key); found && fresh(t, now, v.config.Introspection.Fresh) {
+		if t, found := v.opaques.GetIfPresent(key); found && v.believed(t, now) {
 			return t, nil
 		}
 		t, err := v.lookUp(v.life, raw)
@@ -52,6 +52,13 @@ func (v *Verifier) verifyOpaque(ctx context.Context, raw string) (*token, bool, 
 	case <-ctx.Done():
 		return nil, false, unavailable(Canceled, context.Cause(ctx))
 	}
+}
+
+// believed reports whether an answer still holds. Leeway is for the clocks of who
+// issues and who verifies; beyond exp, which may be that of the key, the service
+// that looked the token up is asked again.
+func (v *Verifier) believed(t *token, now time.Time) bool {
+	return fresh(t, now, v.config.Introspection.Fresh) && now.Before(t.who.ExpiresAt)
 }
 
 // checkOpaqueStatus asks the status list about a token that Hydra looked up, which

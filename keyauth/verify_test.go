@@ -324,3 +324,21 @@ func TestIntrospectionAnswers(t *testing.T) {
 		t.Error("a redirect was followed")
 	}
 }
+
+// A remembered answer about an opaque token holds at most until its exp, which
+// TokenOS takes from the key if that ends first: then the service is asked.
+func TestOpaqueRememberedUntilExp(t *testing.T) {
+	w := newWorld(t)
+	v := w.verifier(t)
+	token := w.issue("ory_at_ends.soon", func(c map[string]any) { c["exp"] = w.now().Unix() + 3 })
+	for range 2 {
+		if got := reasonOf(t, v, token); got != "" {
+			t.Fatal(got)
+		}
+	}
+	w.revoke(token) // as TokenOS does by the clock
+	w.advance(3 * time.Second)
+	if got := reasonOf(t, v, token); got != keyauth.Inactive || w.count("/v1/introspect") != 2 {
+		t.Errorf("%q, asked %d times", got, w.count("/v1/introspect"))
+	}
+}

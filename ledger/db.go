@@ -98,7 +98,7 @@ func (d *DB) start(ctx context.Context, readOnly bool) error {
 		}
 		return nil
 	}
-	if err := prepare(d.read, readAnyKey, readOwnersKey, stateMark); err != nil {
+	if err := prepare(d.read, readAnyKey, readOwnersKey, stateMark, lookMark); err != nil {
 		return err
 	}
 	if readOnly {

@@ -22,8 +22,9 @@ import (
 //
 // SQLite has one writer at a time, so there a count of writes is enough.
 
-// strength orders the changes that narrow by how much they do.
-const strength = `CASE action WHEN 'key.revoked' THEN 3 WHEN 'key.disabled' THEN 2 WHEN 'rotation.completed' THEN 1 ELSE 0 END`
+// strength orders the changes of the key k that narrow by how much they do. The
+// completion of a rotation does nothing to a key that none has given an end.
+const strength = `CASE WHEN action = 'key.revoked' THEN 3 WHEN action = 'key.disabled' THEN 2 WHEN action = 'rotation.completed' AND k.ends_at < 1152921504606846976 THEN 1 ELSE 0 END`
 
 var narrowing = []apikey.Action{"", apikey.ActionCompleteRotation, apikey.ActionDisable, apikey.ActionRevoke}
 

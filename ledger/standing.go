@@ -12,14 +12,17 @@ import (
 const (
 	lookoutKeys   = 5_000 // kept, some kB each
 	lookoutEvents = 500   // beyond so many since the last look all are forgotten
+	// Beyond so many accepted changes nothing is remembered: to read them each time
+	// would cost far more than to read the key.
+	lookoutNarrowed = 500
 	// lookoutLead is how long before the clock has something to do for a key it
 	// is read each time: what the clock did may write no event, and the clocks of
 	// processes differ.
 	lookoutLead = 10 * time.Second
 )
 
-var narrowedIDs = `SELECT key_id FROM changes WHERE state = 'begun' AND action IN ` + narrowingSQL + `
-	UNION ALL SELECT key_id FROM changes WHERE state = 'queued' AND action IN ` + narrowingSQL
+var narrowedIDs = `SELECT key_id FROM changes WHERE state = 'begun' AND action || '' IN ` + narrowingSQL + `
+	UNION ALL SELECT key_id FROM changes WHERE state = 'queued' AND action || '' IN ` + narrowingSQL
 
 const eventIDs = `SELECT key_id FROM events WHERE id > $1 ORDER BY id LIMIT $2`
 
@@ -42,11 +45,11 @@ type lookout struct {
 // Standing implements [apikey.Standings]. SQLite is this process's alone, so
 // while it has written nothing there is nothing to ask.
 func (d *DB) Standing(ctx context.Context, id string, v apikey.View, now time.Time) (apikey.Standing, error) {
-	turns, err := d.catchUp(ctx)
+	turns, crowded, err := d.catchUp(ctx)
 	if err != nil {
 		return apikey.Standing{}, err
 	}
-	if r, found := d.lookout.find(id, now); found {
+	if r, found := d.lookout.find(id, now); found && !crowded {
 		if len(v.Owners) > 0 && !slices.Contains(v.Owners, r.Owner) {
 			return apikey.Standing{}, notFound()
 		}
@@ -56,7 +59,9 @@ func (d *DB) Standing(ctx context.Context, id string, v apikey.View, now time.Ti
 	if err != nil {
 		return apikey.Standing{}, err
 	}
-	d.lookout.keep(turns, r)
+	if !crowded {
+		d.lookout.keep(turns, r)
+	}
 	return r.Standing(), nil
 }
 
@@ -96,33 +101,34 @@ func (l *lookout) upToDate(same func(*lookout) bool) (turns uint64, ok bool) {
 	return l.turns, l.begun && same(l)
 }
 
-// catchUp forgets the keys to which something happened.
-func (d *DB) catchUp(ctx context.Context) (turns uint64, err error) {
+// catchUp forgets the keys to which something happened. crowded: it does not know
+// of all.
+func (d *DB) catchUp(ctx context.Context) (turns uint64, crowded bool, err error) {
 	l := &d.lookout
 	if d.alone() {
 		writes := d.writes.Load()
 		if turns, ok := l.upToDate(func(l *lookout) bool { return l.writes == writes }); ok {
-			return turns, nil
+			return turns, false, nil
 		}
 	} else {
-		mark, err := apikey.Glance(ctx, d.StateMark)
-		if err != nil {
-			return 0, err
+		mark, err := apikey.Glance(ctx, d.lookMark)
+		if err != nil || mark.Narrowing > lookoutNarrowed {
+			return 0, true, err
 		}
 		if turns, ok := l.upToDate(func(l *lookout) bool { return l.mark == mark }); ok {
-			return turns, nil
+			return turns, false, nil
 		}
 	}
 	select {
 	case l.turn <- struct{}{}:
 	case <-ctx.Done():
-		return 0, fault("read key", ctx.Err())
+		return 0, false, fault("read key", ctx.Err())
 	}
 	defer func() { <-l.turn }()
 	writes := d.writes.Load()
-	mark, err := d.StateMark(ctx)
-	if err != nil {
-		return 0, err
+	mark, err := d.lookMark(ctx)
+	if err != nil || mark.Narrowing > lookoutNarrowed {
+		return 0, true, err
 	}
 	same := func(l *lookout) bool {
 		if l.mark == mark { // what was written concerns nobody
@@ -131,9 +137,10 @@ func (d *DB) catchUp(ctx context.Context) (turns uint64, err error) {
 		return l.mark == mark
 	}
 	if turns, ok := l.upToDate(same); ok {
-		return turns, nil
+		return turns, false, nil
 	}
-	return d.forget(ctx, mark, writes)
+	turns, err = d.forget(ctx, mark, writes)
+	return turns, false, err
 }
 
 // alone reports whether nobody but this process can write, and it is still there.

@@ -2,6 +2,7 @@ package ledger_test
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -145,4 +146,45 @@ func TestStandingReadOnly(t *testing.T) {
 		k.Name += "x"
 		apply(t, db, apikey.ActionUpdate, k)
 	}
+}
+
+// Beyond some hundred accepted changes nothing is remembered, and afterwards what
+// was remembered before holds only if nothing happened to the key.
+func TestStandingCrowded(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *ledger.DB, _ string) {
+		keys := []apikey.Definition{created(t, db, nil), created(t, db, nil)}
+		check := func(what string) {
+			t.Helper()
+			for i, k := range keys {
+				r, err := db.Key(t.Context(), k.ID, apikey.View{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				got, err := db.Standing(t.Context(), k.ID, apikey.View{}, start)
+				if diff := cmp.Diff(r.Standing(), got); diff != "" || err != nil {
+					t.Errorf("%s: key %d (-want +got):\n%s%v", what, i, diff, err)
+				}
+			}
+		}
+		check("new")
+		for i := range 501 {
+			err := db.Exec(t.Context(), `INSERT INTO changes (op, key_id, action, state, wanted, target, successor, at, actor, attempt, lease_until, recheck_at, operation, touched, created_at)
+				VALUES ($1, $1, 'key.disabled', 'queued', '', '', '', 0, '{}', 0, 0, 1152921504606846976, '', 1, 0)`, fmt.Sprintf("crowd-%d", i))
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		begun := begin(t, db, asking(apikey.ActionDisable, keys[0]))
+		check("a disable is begun in a crowd")
+		begun.Change.Target.DisabledAt = &start
+		if err := db.Finish(t.Context(), finishing(begun.Change)); err != nil {
+			t.Fatal(err)
+		}
+		check("it is done")
+		if err := db.Exec(t.Context(), "DELETE FROM changes WHERE op LIKE 'crowd-%'"); err != nil {
+			t.Fatal(err)
+		}
+		apply(t, db, apikey.ActionUpdate, keys[1])
+		check("the crowd is gone")
+	})
 }

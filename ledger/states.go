@@ -2,12 +2,16 @@ package ledger
 
 import (
 	"context"
+	"strconv"
 	"strings"
 
 	"github.com/tokenos/tokenos/apikey"
 )
 
-// narrowingSQL are the actions that end or pause a key, as a list in SQL.
+// narrowingSQL are the actions that end or pause a key, as a list in SQL. An empty
+// text is put behind the action that is compared with it: SQLite would else go by
+// the index of all changes that narrow, those of days ago as well, and not by that
+// of what is begun or queued.
 var narrowingSQL = func() string {
 	quoted := make([]string, len(apikey.NarrowingActions))
 	for i, a := range apikey.NarrowingActions {
@@ -19,23 +23,40 @@ var narrowingSQL = func() string {
 // Both states apart, because each has an index of its own. A touch is one
 // transaction's alone; two changes of one millisecond would have the same sum.
 var (
-	stateMark = `SELECT c.event_id, s.last, n.many, n.total FROM chain c, status_indexes s,
-		(SELECT COUNT(*) AS many, COALESCE(CAST(SUM(touched % 1000000000) AS BIGINT), 0) AS total FROM (
-			SELECT touched FROM changes WHERE state = 'begun' AND action IN ` + narrowingSQL + `
-			UNION ALL SELECT touched FROM changes WHERE state = 'queued' AND action IN ` + narrowingSQL + `) accepted) n
-		WHERE c.id = 1 AND s.id = 1`
-	narrowedKeys = `SELECT k.status_index, c.action FROM changes c JOIN keys k ON k.id = c.key_id WHERE c.state = 'begun' AND c.action IN ` + narrowingSQL + `
-		UNION ALL SELECT k.status_index, c.action FROM changes c JOIN keys k ON k.id = c.key_id WHERE c.state = 'queued' AND c.action IN ` + narrowingSQL
+	stateMark = markOf("")
+	// lookMark is the mark of at most so many accepted changes of each state.
+	lookMark = markOf(" LIMIT " + strconv.Itoa(lookoutNarrowed+1))
+	// The completion of a rotation does nothing to a key that none has given an end.
+	narrowedKeys = `SELECT k.status_index, c.action FROM changes c JOIN keys k ON k.id = c.key_id WHERE c.state = 'begun' AND c.action || '' IN ` + narrowingSQL + hasRotation + `
+		UNION ALL SELECT k.status_index, c.action FROM changes c JOIN keys k ON k.id = c.key_id WHERE c.state = 'queued' AND c.action || '' IN ` + narrowingSQL + hasRotation
 )
 
 const (
-	allStates     = `SELECT k.status_index, k.revoked_at, k.disabled_at, k.disabled_until, k.expires_at, k.ends_at FROM keys k`
-	changedStates = allStates + ` WHERE k.id IN (SELECT e.key_id FROM events e WHERE e.id > $1)`
+	hasRotation = ` AND (c.action <> 'rotation.completed' OR k.ends_at < 1152921504606846976)`
+	allStates   = `SELECT k.status_index, k.revoked_at, k.disabled_at, k.disabled_until, k.expires_at, k.ends_at FROM keys k`
+	// Of a key that is gone the last event is its deletion. If there is another, its
+	// end is among them, and nobody tells its place any more.
+	changedStates = `SELECT COALESCE(k.status_index, -1), k.revoked_at, k.disabled_at, k.disabled_until, k.expires_at, k.ends_at
+		FROM (SELECT key_id, COUNT(*) AS many FROM events WHERE id > $1 GROUP BY key_id) e LEFT JOIN keys k ON k.id = e.key_id WHERE k.id IS NOT NULL OR e.many > 1`
 )
 
+func markOf(most string) string {
+	return `SELECT c.event_id, s.last, n.many, n.total FROM chain c, status_indexes s,
+		(SELECT COUNT(*) AS many, COALESCE(CAST(SUM(touched % 1000000000) AS BIGINT), 0) AS total FROM (
+			SELECT touched FROM (SELECT touched FROM changes WHERE state = 'begun' AND action || '' IN ` + narrowingSQL + most + `) b
+			UNION ALL SELECT touched FROM (SELECT touched FROM changes WHERE state = 'queued' AND action || '' IN ` + narrowingSQL + most + `) q) accepted) n
+		WHERE c.id = 1 AND s.id = 1`
+}
+
 // StateMark implements [apikey.States].
-func (d *DB) StateMark(ctx context.Context) (m apikey.StateMark, err error) {
-	err = d.prepared[stateMark].QueryRowContext(ctx).Scan(&m.Event, &m.LastIndex, &m.Narrowing, &m.NarrowingSum)
+func (d *DB) StateMark(ctx context.Context) (apikey.StateMark, error) {
+	return d.markBy(ctx, stateMark)
+}
+
+func (d *DB) lookMark(ctx context.Context) (apikey.StateMark, error) { return d.markBy(ctx, lookMark) }
+
+func (d *DB) markBy(ctx context.Context, text string) (m apikey.StateMark, err error) {
+	err = d.prepared[text].QueryRowContext(ctx).Scan(&m.Event, &m.LastIndex, &m.Narrowing, &m.NarrowingSum)
 	return m, fault("read the states' mark", err)
 }
 
@@ -51,19 +72,27 @@ func (d *DB) Narrowed(ctx context.Context) (out []apikey.NarrowedState, err erro
 }
 
 // KeyStates implements [apikey.States].
-func (d *DB) KeyStates(ctx context.Context, since int64, f func(apikey.KeyState)) error {
+func (d *DB) KeyStates(ctx context.Context, since int64, f func(apikey.KeyState)) (all bool, err error) {
+	all = true
 	row := func(scan func(...any) error) error {
-		var k apikey.KeyState
-		err := scan(&k.StatusIndex, &k.RevokedAt, &k.DisabledAt, &k.DisabledUntil, &k.ExpiresAt, &k.EndsAt)
-		if err == nil {
-			f(k)
+		var index int64
+		var at [5]*int64
+		if err := scan(&index, &at[0], &at[1], &at[2], &at[3], &at[4]); err != nil {
+			return err
 		}
-		return err
+		if index < 0 {
+			all = false
+			return nil
+		}
+		f(apikey.KeyState{StatusIndex: index, RevokedAt: *at[0], DisabledAt: *at[1], DisabledUntil: *at[2], ExpiresAt: *at[3], EndsAt: *at[4]})
+		return nil
 	}
 	if since < 0 {
-		return fault("read states", d.each(ctx, allStates, row))
+		err = d.each(ctx, allStates, row)
+	} else {
+		err = d.each(ctx, changedStates, row, since)
 	}
-	return fault("read states", d.each(ctx, changedStates, row, since))
+	return all, fault("read states", err)
 }
 
 // each reads rows one by one, so that many of them take no memory.

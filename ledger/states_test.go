@@ -14,7 +14,7 @@ import (
 func states(t *testing.T, db *ledger.DB, since int64) map[int64]apikey.KeyState {
 	t.Helper()
 	out := map[int64]apikey.KeyState{}
-	if err := db.KeyStates(t.Context(), since, func(k apikey.KeyState) { out[k.StatusIndex] = k }); err != nil {
+	if _, err := db.KeyStates(t.Context(), since, func(k apikey.KeyState) { out[k.StatusIndex] = k }); err != nil {
 		t.Fatal(err)
 	}
 	return out
@@ -95,5 +95,65 @@ func TestStates(t *testing.T) {
 			t.Fatal(err)
 		}
 		differs("an update that is done")
+	})
+}
+
+// What ended and was deleted since has no place to tell; what was only deleted
+// since had ended before.
+func TestStatesOfTheGone(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *ledger.DB, _ string) {
+		k := created(t, db, nil)
+		other := created(t, db, nil)
+		var marks []int64
+		mark := func() {
+			t.Helper()
+			m, err := db.StateMark(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			marks = append(marks, m.Event)
+		}
+		mark()
+		k.RevokedAt = &start
+		apply(t, db, apikey.ActionRevoke, k)
+		apply(t, db, apikey.ActionUpdate, other)
+		mark()
+		apply(t, db, apikey.ActionDelete, k)
+		mark()
+		for i, want := range []bool{false, true, true} {
+			var told []int64
+			all, err := db.KeyStates(t.Context(), marks[i], func(k apikey.KeyState) { told = append(told, k.StatusIndex) })
+			if err != nil || all != want || i == 0 && len(told) != 1 || i > 0 && len(told) != 0 {
+				t.Errorf("since mark %d: all %v of %v, %v", i, all, told, err)
+			}
+		}
+		if all, err := db.KeyStates(t.Context(), -1, func(apikey.KeyState) {}); !all || err != nil {
+			t.Errorf("every key: %v, %v", all, err)
+		}
+	})
+}
+
+// A completion in line counts for a key that a rotation has given an end, and for
+// no other.
+func TestStatesOfCompletion(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *ledger.DB, _ string) {
+		end := start.Add(time.Hour)
+		for _, k := range []apikey.Definition{created(t, db, nil), created(t, db, func(d *apikey.Definition) { d.EndsAt = &end })} {
+			begin(t, db, asking(apikey.ActionUpdate, k))
+			b := asking(apikey.ActionCompleteRotation, k)
+			b.Wait, b.Plan = true, nil
+			begin(t, db, b)
+			want, many := apikey.Action(""), 0
+			if k.EndsAt != nil {
+				want, many = apikey.ActionCompleteRotation, 1
+			}
+			facts, err := db.FactsOf(t.Context(), []string{k.ID})
+			if err != nil || len(facts) != 1 || facts[0].Narrowed != want {
+				t.Errorf("ends %v: facts %+v, %v", k.EndsAt, facts, err)
+			}
+			if narrowed, err := db.Narrowed(t.Context()); err != nil || len(narrowed) != many {
+				t.Errorf("ends %v: %+v, %v", k.EndsAt, narrowed, err)
+			}
+		}
 	})
 }

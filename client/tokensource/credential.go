@@ -1,6 +1,7 @@
 package tokensource
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -84,7 +85,8 @@ func sent(cfg *clientcredentials.Config) []string {
 	if cfg.ClientSecret == "" {
 		return []string{cfg.EndpointParams.Get("client_assertion")}
 	}
-	return []string{cfg.ClientSecret, url.QueryEscape(cfg.ClientSecret)}
+	id, secret := url.QueryEscape(cfg.ClientID), url.QueryEscape(cfg.ClientSecret)
+	return []string{cfg.ClientSecret, secret, base64.StdEncoding.EncodeToString([]byte(id + ":" + secret))}
 }
 
 // Format prints "[credential]" whatever the verb.

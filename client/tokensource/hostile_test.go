@@ -62,6 +62,8 @@ func TestHostileAnswers(t *testing.T) {
 		{"error and token", 200, "application/json", `{"error":"access_denied","access_token":"good","token_type":"bearer","expires_in":60}`, tokensource.ErrDisabled},
 		{"secret comes back", 400, "application/json", `{"error":"invalid_scope","error_description":"you sent tos_hidden+secret"}`, tokensource.ErrScope},
 		{"form comes back", 400, "application/json", `{"error":"invalid_request","error_description":"client_secret=tos_hidden%2Bsecret"}`, tokensource.ErrRefused},
+		{"header comes back", 400, "application/json", `{"error":"invalid_request","error_description":"Authorization: Basic a2V5OnRvc19oaWRkZW4lMkJzZWNyZXQ="}`, tokensource.ErrRefused},
+		{"secret comes back in pieces", 400, "application/json", `{"error":"invalid_scope","error_description":"tos_hid\u200bden+sec\u0000ret"}`, tokensource.ErrScope},
 		{"secret as code", 401, "application/json", `{"error":"tos_hidden+secret"}`, tokensource.ErrAnswer},
 		{"secret in a page", 404, "text/html", `<p>tos_hidden+secret client_secret=tos_hidden%2Bsecret`, tokensource.ErrAnswer},
 		{"secret in plain text", 500, "text/plain", `error=tos_hidden%2Bsecret`, tokensource.ErrUnavailable},
@@ -83,7 +85,7 @@ func TestHostileAnswers(t *testing.T) {
 				}
 				return
 			}
-			e := refused(t, err, tt.want, "tos_hidden+secret", "tos_hidden%2Bsecret", "\x1b", "\n")
+			e := refused(t, err, tt.want, "tos_hidden+secret", "tos_hidden%2Bsecret", "a2V5OnRvc19oaWRkZW4lMkJzZWNyZXQ=", "\x1b", "\n")
 			if len(e.Error()) > 1000 {
 				t.Errorf("an error of %d bytes", len(e.Error()))
 			}

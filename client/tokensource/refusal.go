@@ -125,17 +125,17 @@ func request(description string) *Error {
 // presentable is what may be shown of a description: printable, short, and
 // nothing that holds what was sent as credential.
 func presentable(description string, hidden []string) string {
-	for _, h := range hidden {
-		if h != "" && strings.Contains(description, h) {
-			return ""
-		}
-	}
 	printable := strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' {
 			return -1
 		}
 		return r
 	}, description)
+	for _, h := range hidden { // after what is left out, which may have stood between its parts
+		if h != "" && strings.Contains(printable, h) {
+			return ""
+		}
+	}
 	return printable[:min(len(printable), maxDescription)]
 }
 
