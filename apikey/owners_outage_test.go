@@ -18,8 +18,11 @@ func keysOf(ctx context.Context, t *testing.T, w *apikeytest.World, owner string
 	t.Helper()
 	out := make([]apikey.Issued, n)
 	var wg sync.WaitGroup
+	hands := make(chan struct{}, 8) // more at once would be turned away
 	for i := range out {
 		wg.Go(func() {
+			hands <- struct{}{}
+			defer func() { <-hands }()
 			var err error
 			if out[i], err = w.Service.Create(ctx, apikey.CreateParams{Name: "n", Owner: owner, Scopes: []string{"a"}}); err != nil {
 				t.Error(err)

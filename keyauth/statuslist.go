@@ -27,8 +27,19 @@ const (
 type statusList struct {
 	bits  int // for each index: 1, 2, 4 or 8
 	bytes []byte
+	since time.Time // iat
 	until time.Time // exp
 	etag  string
+}
+
+// clocksDiffer is by how much the clocks of the replicas that sign lists may differ.
+const clocksDiffer = 15 * time.Second
+
+// follows reports whether the list may take the place of the one held (nil: none).
+// A list from before that one, out of a cache or of a replica that hangs, would
+// bring ended keys back to life.
+func (l *statusList) follows(held *statusList, now time.Time) bool {
+	return held == nil || !now.Before(held.until) || !l.since.Add(clocksDiffer).Before(held.since)
 }
 
 // at returns an index's value; false if the list does not reach so far.
@@ -46,7 +57,7 @@ func (l *statusList) at(index int) (int, bool) {
 func readStatusList(o object, uri string, now time.Time, leeway time.Duration) (*statusList, error) {
 	sub, _ := o.text("sub")
 	issued, dated := o.date("iat")
-	l := &statusList{}
+	l := &statusList{since: issued}
 	var ends bool
 	l.until, ends = o.date("exp")
 	_, limited := o["ttl"]

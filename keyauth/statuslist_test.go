@@ -205,6 +205,32 @@ func TestStatusListWidths(t *testing.T) {
 	}
 }
 
+// A list from before the one held, which a cache may still have, does not bring an
+// ended key back; once the one held has ended it is better than none.
+func TestOldStatusListIsRefused(t *testing.T) {
+	w := newWorld(t)
+	v := w.verifier(t, fastLists)
+	token := func() string { return w.jwt(w.listed(w.claims(), 7)) }
+	old := func() http.HandlerFunc {
+		w.setStatus(7, 0)
+		defer w.setStatus(7, 1)
+		now := w.now().Unix()
+		return says("application/statuslist+jwt", w.statusList(func(c map[string]any) { c["iat"], c["exp"] = now-16, now+300 }, nil))
+	}
+	w.setStatus(7, 1)
+	if got := reasonOf(t, v, token()); got != keyauth.KeyRevoked {
+		t.Fatal(got)
+	}
+	w.breaks("/status/0", old())
+	n := w.count("/status/0")
+	eventually(t, "the older list is shown", func() bool { return w.count("/status/0") > n+3 })
+	if got := reasonOf(t, v, token()); got != keyauth.KeyRevoked {
+		t.Errorf("with an older list: %q", got)
+	}
+	w.advance(2 * time.Minute)
+	eventually(t, "any list is better than none", func() bool { return reasonOf(t, v, token()) == "" })
+}
+
 // Without a place in a list a token is good to its end; with StatusList.Off so is
 // one that has a place.
 func TestStatusListOff(t *testing.T) {

@@ -241,6 +241,9 @@ func (s *statusLists) fetch(ctx context.Context, uri string, old *statusList) (*
 	if err != nil {
 		return nil, unavailable(NoStatusList, err)
 	}
+	if !l.follows(old, s.v.config.Now()) {
+		return nil, unavailable(NoStatusList, strange("it is not older than the list that is known"))
+	}
 	l.etag = a.etag
 	return l, nil
 }

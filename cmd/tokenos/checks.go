@@ -88,7 +88,7 @@ func checkLedger(ctx context.Context, p *patient) finding {
 		return good(p.ledger.Kind() + " answers, and its schema is this program's")
 	case wrong && schema.Have > schema.Want:
 		return bad(err.Error(), "run the newer tokenos that migrated it")
-	case wrong, errors.Is(err, fs.ErrNotExist):
+	case wrong, errors.Is(err, fs.ErrNotExist) && !strings.HasPrefix(c.URL, "postgres"):
 		return bad(err.Error(), "run `tokenos migrate`")
 	case errors.Is(err, apikey.ErrUnavailable):
 		return away(err, "start the database, or set ledger.url to where it is")
