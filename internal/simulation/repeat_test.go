@@ -67,8 +67,8 @@ func (s *simulation) repeat() {
 		if !same || a.pending != first.pending && !first.pending || !first.pending && a.revision != first.revision {
 			s.fail(e.q.key, "%s, repeated, was answered %+v; first %+v", e.q, a.key, first.key)
 		}
-	} else if k := kindOf(a.err); k == apikey.ErrRevoked && first.pending && e.q.key.some(func(f facts) bool { return f.revoked }) {
-		return // what stood in line before it was void
+	} else if k := kindOf(a.err); first.pending && (k == apikey.ErrRevoked || k == apikey.ErrInvalid && passed(e.q.until, a.to)) && e.q.key.some(func(f facts) bool { return f.revoked }) {
+		return // what stood in line was void, and is asked for anew
 	} else if !busy(k) && k != apikey.ErrReplayExpired && k != apikey.ErrNotFound {
 		s.fail(e.q.key, "%s, repeated, was answered %v", e.q, a.err)
 	} else if !busy(k) {
