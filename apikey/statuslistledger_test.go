@@ -220,19 +220,24 @@ func (r *reread) KeyStates(ctx context.Context, since int64, f func(apikey.KeySt
 	})
 }
 
-// All keys are read anew now and then; nobody waits for that, and what changes
-// meanwhile is in the list before and after.
-func TestStatusListReadAnew(t *testing.T) {
-	ledger := &reread{}
-	w := apikeytest.NewWorld(t, apikeytest.Options{Idle: true, Config: func(c *apikey.Config) {
+// rereadWorld is a world on it with three keys.
+func rereadWorld(t *testing.T) (w *apikeytest.World, ledger *reread, ids []string) {
+	ledger = &reread{}
+	w = apikeytest.NewWorld(t, apikeytest.Options{Idle: true, Config: func(c *apikey.Config) {
 		ledger.Ledger = c.Ledger
 		c.Ledger = ledger
 	}})
-	ctx := as(t)
-	var ids []string
 	for range 3 {
-		ids = append(ids, create(ctx, t, w.Service, apikey.CreateParams{}).Key.ID)
+		ids = append(ids, create(as(t), t, w.Service, apikey.CreateParams{}).Key.ID)
 	}
+	return w, ledger, ids
+}
+
+// All keys are read anew now and then; nobody waits for that, and what changes
+// meanwhile is in the list before and after.
+func TestStatusListReadAnew(t *testing.T) {
+	w, ledger, ids := rereadWorld(t)
+	ctx := as(t)
 	at := func(i int64) byte { w.Clock.Advance(time.Second); return statusOf(t, w.Service).at(i) }
 	if at(1) != valid || ledger.all.Load() != 1 {
 		t.Fatalf("%d reads of all states", ledger.all.Load())
@@ -261,16 +266,8 @@ func TestStatusListReadAnew(t *testing.T) {
 // A key that is revoked and deleted between two looks has left no row to tell its
 // end; its tokens must not live on for that.
 func TestStatusListGoneBetweenLooks(t *testing.T) {
-	ledger := &reread{}
-	w := apikeytest.NewWorld(t, apikeytest.Options{Idle: true, Config: func(c *apikey.Config) {
-		ledger.Ledger = c.Ledger
-		c.Ledger = ledger
-	}})
+	w, ledger, ids := rereadWorld(t)
 	ctx := as(t)
-	var ids []string
-	for range 3 {
-		ids = append(ids, create(ctx, t, w.Service, apikey.CreateParams{}).Key.ID)
-	}
 	at := func(i int64) byte { w.Clock.Advance(time.Second); return statusOf(t, w.Service).at(i) }
 	if at(1) != valid || at(2) != valid {
 		t.Fatal("not valid")
