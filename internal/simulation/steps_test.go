@@ -49,6 +49,9 @@ func (s *simulation) request(q *request) {
 	}
 	if q.key != nil {
 		s.look(q.key)
+		if q.key.replaces != nil { // which force or a completion would end
+			s.look(q.key.replaces)
+		}
 	}
 	a := s.put(q, s.replica(), s.doomed(8), false)
 	s.digest(q, a)
