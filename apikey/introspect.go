@@ -41,10 +41,11 @@ type Introspection struct {
 var _ Introspector = (*Service)(nil)
 
 // Introspect implements [Introspector]. Hydra's answer is believed for a few
-// seconds, unless the key's tokens were ended meanwhile; the ledger is asked each time, so what is accepted there counts for
-// the next call in every process, also for a token that was being made then. A
-// management key's token is not active: it is meant for this product alone, and
-// an API that took it for a customer's would take an administrator's for one.
+// seconds, unless the key's tokens were ended meanwhile; the ledger is asked
+// each time, so what is accepted there counts for the next call in every
+// process, also for a token that was being made then. A management key's token
+// is not active: it is meant for this product alone, and an API that took it for
+// a customer's would take an administrator's for one.
 func (s *Service) Introspect(ctx context.Context, token Secret) (Introspection, error) {
 	c, err := s.allow(ctx, TokensIntrospect)
 	if err != nil {

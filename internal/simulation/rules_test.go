@@ -258,6 +258,21 @@ func (q *request) completes(f facts, b beside, at int64) effect {
 	return effect{self: f, nothing: nothing}
 }
 
+// overlapping are the live public keys that a rotation replaces.
+func (f facts) overlapping(at, deadline int64) (keys []publicKey) {
+	for _, p := range f.live(at) {
+		if p.replaced {
+			continue
+		}
+		p.replaced = true
+		if p.expires == 0 || deadline < p.expires {
+			p.expires = deadline
+		}
+		keys = append(keys, p)
+	}
+	return keys
+}
+
 func (q *request) rotates(f facts, b beside, at int64) effect {
 	refuse := func(k apikey.ErrorKind) effect { return effect{self: f, refusal: k} }
 	method := cmp.Or(q.rotate.AuthMethod, f.method)
@@ -293,18 +308,7 @@ func (q *request) rotates(f facts, b beside, at int64) effect {
 		give(&f)
 		return effect{self: f, before: before}
 	case !method.HasSecret() && !f.method.HasSecret():
-		var keys []publicKey
-		for _, p := range f.live(at) {
-			if p.replaced {
-				continue
-			}
-			p.replaced = true
-			if p.expires == 0 || deadline < p.expires {
-				p.expires = deadline
-			}
-			keys = append(keys, p)
-		}
-		f.keys = append(keys, q.fresh...)
+		f.keys = append(f.overlapping(at, deadline), q.fresh...)
 		return effect{self: f, before: before}
 	}
 	if g, had := f.retired(at); had {
