@@ -17,7 +17,9 @@ BENCH ?= .
 # BENCHTIME is for each benchmark; PKG=./ledger measures the ledger's instead.
 BENCHTIME ?= 1s
 FUZZTIME ?= 1m
+# RUNS is for crash and simulate, STEPS for simulate.
 RUNS ?= 2000
+STEPS ?= 1000
 
 ##@ Use
 
@@ -59,6 +61,12 @@ race: ## the main module's tests under the race detector, ten times over
 .PHONY: crash
 crash: ## kill the program RUNS times on each database
 	TOKENOS_TEST_REQUIRE=1 go test -run '^TestCrash' -timeout 0 -v ./internal/crashtest -runs $(RUNS)
+
+.PHONY: simulate
+simulate: ## the simulation with RUNS seeds from the clock, STEPS long, on each database
+	for _ in $$(seq $(RUNS)); do \
+		TOKENOS_TEST_REQUIRE=1 go test -race -count=1 -timeout 0 ./internal/simulation -seed 0 -steps $(STEPS) || exit 1; \
+	done
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME
