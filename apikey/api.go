@@ -274,6 +274,7 @@ type Capabilities struct {
 	AuthMethods []AuthMethod       `json:"auth_methods"`
 	Algorithms  []string           `json:"algorithms" doc:"for private_key_jwt"`
 	Limits      Limits             `json:"limits"`
+	TokenURL    string             `json:"token_url" doc:"Hydra's token endpoint, where keys buy access tokens"`
 }
 
 // Limits are the bounds that [Service] enforces on input.

@@ -62,6 +62,7 @@ type Self struct {
 	LastUsedAt     *time.Time `json:"last_used_at" doc:"null: not known to have been used"`
 	// LastDenial is what Hydra does not tell: why a token was refused.
 	LastDenial *LastDenial `json:"last_denial" doc:"the last time it was refused a token, and why; null: not known to have been"`
+	TokenURL   string      `json:"token_url" doc:"Hydra's token endpoint, where the key buys access tokens"`
 }
 
 // self shows the record to its holder at now.
@@ -80,7 +81,9 @@ func (s *Service) Self(ctx context.Context, c HolderCredential) (Self, error) {
 	if err != nil {
 		return Self{}, err
 	}
-	return r.self(s.now()), nil
+	out := r.self(s.now())
+	out.TokenURL = s.cfg.TokenURL
+	return out, nil
 }
 
 // RevokeSelf implements [Holder].

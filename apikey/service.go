@@ -22,6 +22,8 @@ type Config struct {
 	Hook bool
 	// Issuer is where it is tried whether Hydra asks the hook. Nil: nowhere.
 	Issuer Issuer
+	// TokenURL is Hydra's token endpoint as programs reach it; callers are told.
+	TokenURL string
 	// RequireIfMatch refuses PATCH without If-Match (428).
 	RequireIfMatch bool
 	// Policies rule what keys may be made and how they may be changed. The zero
@@ -188,7 +190,7 @@ func (s *Service) Capabilities(ctx context.Context) (Capabilities, error) {
 	if _, err := s.allow(ctx, KeysRead); err != nil {
 		return Capabilities{}, err
 	}
-	out := Capabilities{AuthMethods: []AuthMethod{ClientSecretBasic, ClientSecretPost, PrivateKeyJWT}, Algorithms: Algorithms, Limits: limits}
+	out := Capabilities{AuthMethods: []AuthMethod{ClientSecretBasic, ClientSecretPost, PrivateKeyJWT}, Algorithms: Algorithms, Limits: limits, TokenURL: s.cfg.TokenURL}
 	h, err := s.clients.Capabilities(ctx)
 	if err == nil {
 		out.Hydra = &h

@@ -80,7 +80,7 @@ func wire(ctx context.Context, cfg *config.Config, log *slog.Logger) (*app, erro
 	if err != nil {
 		return nil, err
 	}
-	service, err := apikey.New(apikey.Config{Ledger: db, Clients: h, Tokens: h, ServerSecrets: secrets(cfg), Hook: hooked, Issuer: h,
+	service, err := apikey.New(apikey.Config{Ledger: db, Clients: h, Tokens: h, ServerSecrets: secrets(cfg), Hook: hooked, Issuer: h, TokenURL: h.TokenURL(),
 		RequireIfMatch: cfg.Keys.RequireIfMatch, Policies: rules, PublicURL: cfg.Server.PublicURL, StatusTTL: cfg.Status.TTL.Std(),
 		ChangeTimeout: cfg.Hydra.ChangeTimeout.Std(), Lease: cfg.Ledger.Lease.Std(),
 		HoursKept: cfg.Usage.HoursKept.Std(), DaysKept: cfg.Usage.DaysKept.Std(), Log: log})

@@ -117,7 +117,7 @@ func (d *devStack) wire(ctx context.Context, secret apikey.Secret) error {
 		h.Close()
 		return nil
 	})
-	service, err := apikey.New(apikey.Config{Ledger: db, Clients: h, Tokens: h, ServerSecrets: []apikey.Secret{secret},
+	service, err := apikey.New(apikey.Config{Ledger: db, Clients: h, Tokens: h, TokenURL: h.TokenURL(), ServerSecrets: []apikey.Secret{secret},
 		Policies: d.policies, Hook: true, Issuer: h, PublicURL: "http://" + d.listener.Addr().String(), Log: d.log})
 	if err != nil {
 		return err
