@@ -45,6 +45,10 @@ var devText = template.Must(template.New("dev").Parse(`TokenOS keys, for develop
   management key    {{.ManagementClientID}}  {{.ManagementClientSecret}}
   {{.Kept}}
 
+For the command line, in another terminal:
+
+export TOKENOS_SERVER={{.APIURL}} TOKENOS_TOKEN={{.ManagementToken}}
+
 Make a key, buy a token with it at Hydra, look at the token. Paste line by line:
 
 KEY=$(curl -sS {{.APIURL}}/v1/keys -H 'Authorization: Bearer {{.ManagementToken}}' -H 'Content-Type: application/json' -d '{"name":"my first key","owner":"acme","scopes":["orders:read"],"audiences":["https://api.example.com"]}'); echo "$KEY"

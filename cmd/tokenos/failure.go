@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tokenos/tokenos/apikey"
+	"github.com/tokenos/tokenos/client/tokensource"
 	"github.com/tokenos/tokenos/config"
 )
 
@@ -16,12 +17,16 @@ const (
 	exitOK          = 0
 	exitFailed      = 1
 	exitUsage       = 2   // called wrongly, or configured wrongly
-	exitUnavailable = 6   // Hydra or the ledger is away: trying again may help
-	exitInterrupted = 130 // told to stop before the work was done
+	exitNotFound    = 3   // there is no such key, or it is another owner's
+	exitNotAllowed  = 4   // not signed in, or without the right
+	exitConflict    = 5   // something else was changed meanwhile, or stands in the way
+	exitUnavailable = 6   // the server, Hydra or the ledger is away: trying again may help
+	exitInterrupted = 130 // told to stop before the work was done, or declined
 )
 
-const exitCodes = "Exit codes: 0 done; 1 failed; 2 called or configured wrongly; 6 Hydra or the\n" +
-	"ledger is away, trying again may help; 130 interrupted before it was done."
+const exitCodes = "Exit codes: 0 done; 1 failed; 2 called or configured wrongly; 3 not found; 4 not\n" +
+	"signed in or not allowed; 5 conflict; 6 the server, Hydra or the ledger is away,\n" +
+	"trying again may help; 130 interrupted or declined."
 
 // usageError is a mistake in how the program was called; it exits with 2.
 type usageError struct{ error }
@@ -56,34 +61,72 @@ func (p program) exitCode(ctx context.Context, ran *cobra.Command, err error) in
 		return exitOK
 	}
 	if ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(ctx))) {
-		fmt.Fprintln(p.stderr, "error: interrupted before it was done")
+		again, open := errors.AsType[repeatable](err)
+		err = errors.New("interrupted before it was done")
+		if open {
+			err = repeatable{err, again.key}
+		}
+		p.complain(ran, err)
 		return exitInterrupted
 	}
-	code := exitFailed
+	code := codeOf(err)
 	_, usage := errors.AsType[usageError](err)
 	_, settings := errors.AsType[*config.Error](err)
-	ill, found := errors.AsType[unwell](err)
 	switch {
 	case usage:
-		code, err = exitUsage, withHint(err, "see "+ran.CommandPath()+" --help")
+		err = withHint(err, "see "+ran.CommandPath()+" --help")
 	case settings:
-		code, err = exitUsage, withHint(err, "every key: "+ran.CommandPath()+" --help; for editors: "+ran.Root().Name()+" config schema")
-	case errors.Is(err, apikey.ErrUnavailable):
-		code = exitUnavailable
-	case found:
-		code = ill.code
+		err = withHint(err, "every key: "+ran.CommandPath()+" --help; for editors: "+ran.Root().Name()+" config schema")
 	}
-	fmt.Fprintf(p.stderr, "error: %s\n", err)
-	if h, ok := errors.AsType[hinted](err); ok {
-		fmt.Fprintf(p.stderr, "hint: %s\n", h.hint)
-	}
+	p.complain(ran, err)
 	return code
 }
 
-// noStrayArgs refuses arguments, which no command takes, with the name that was
-// probably meant. It does not repeat them: one may be a secret in the wrong place.
+// codes are the exit codes of what a server answers.
+var codes = map[apikey.ErrorKind]int{
+	apikey.ErrInvalid: exitUsage, apikey.ErrMalformed: exitUsage,
+	apikey.ErrNotFound:        exitNotFound,
+	apikey.ErrUnauthenticated: exitNotAllowed, apikey.ErrForbidden: exitNotAllowed, apikey.ErrHTTPSRequired: exitNotAllowed,
+	apikey.ErrBusy: exitConflict, apikey.ErrExpired: exitConflict, apikey.ErrRevoked: exitConflict, apikey.ErrNotRevoked: exitConflict,
+	apikey.ErrLastCredential: exitConflict, apikey.ErrPublicKeyInUse: exitConflict, apikey.ErrDrifted: exitConflict,
+	apikey.ErrReplaced: exitConflict, apikey.ErrRotationPending: exitConflict, apikey.ErrIdempotencyRunning: exitConflict,
+	apikey.ErrReplayExpired: exitConflict, apikey.ErrIdempotencyMismatch: exitConflict, apikey.ErrPrecondition: exitConflict,
+	apikey.ErrUnavailable: exitUnavailable, apikey.ErrTimeout: exitUnavailable, apikey.ErrRateLimited: exitUnavailable,
+}
+
+// codeOf is the exit code of a failure.
+func codeOf(err error) int {
+	if _, ok := errors.AsType[usageError](err); ok {
+		return exitUsage
+	}
+	if _, ok := errors.AsType[*config.Error](err); ok {
+		return exitUsage
+	}
+	if ill, ok := errors.AsType[unwell](err); ok {
+		return ill.code
+	}
+	if errors.Is(err, errDeclined) {
+		return exitInterrupted
+	}
+	if e, ok := errors.AsType[*tokensource.Error](err); ok {
+		return tokenCode(e)
+	}
+	if kind, ok := errors.AsType[apikey.ErrorKind](err); ok && codes[kind] != 0 {
+		return codes[kind]
+	}
+	return exitFailed
+}
+
+// noStrayArgs refuses arguments of every command that does not say which it
+// takes, with the name that was probably meant. It does not repeat them: one may be a secret in the wrong place.
 func noStrayArgs(c *cobra.Command) {
 	c.SuggestionsMinimumDistance = 2
+	for _, sub := range c.Commands() {
+		noStrayArgs(sub)
+	}
+	if c.Args != nil {
+		return
+	}
 	c.Args = func(c *cobra.Command, args []string) error {
 		switch {
 		case len(args) == 0:
@@ -96,8 +139,5 @@ func noStrayArgs(c *cobra.Command) {
 			err = withHint(err, fmt.Sprintf("did you mean %q? see %s --help", near[0], c.CommandPath()))
 		}
 		return usageError{err}
-	}
-	for _, sub := range c.Commands() {
-		noStrayArgs(sub)
 	}
 }

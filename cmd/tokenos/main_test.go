@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -48,10 +49,12 @@ func tamper() {
 }
 
 // The scripts in testdata are the manual of the command line, and it is true.
-// They find a running Hydra at $HYDRA_ADMIN and $HYDRA_PUBLIC, and a free port in
-// $OPS_PORT.
+// They find a running Hydra at $HYDRA_ADMIN and $HYDRA_PUBLIC, a free port in
+// $OPS_PORT, and what tokenos dev -o json wrote, one server for all of them, in
+// dev.json: a script has owners of its own there.
 func TestManual(t *testing.T) {
 	h := hydratest.Shared(t)
+	c, info := dev(t, nil, append(freePorts, "--memory")...)
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
 		UpdateScripts:       *update,
@@ -62,7 +65,10 @@ func TestManual(t *testing.T) {
 			e.Setenv("HYDRA_ADMIN", h.AdminURL())
 			e.Setenv("HYDRA_PUBLIC", h.PublicURL())
 			e.Setenv("OPS_PORT", strconv.Itoa(port))
-			return err
+			e.Setenv("API", info.APIURL)
+			e.Setenv("TOKEN", info.ManagementToken)
+			e.Setenv("XDG_CONFIG_HOME", filepath.Join(e.WorkDir, "config"))
+			return errors.Join(err, os.WriteFile(filepath.Join(e.WorkDir, "dev.json"), []byte(c.stdout.String()), 0o600))
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "await": await, "expand": expand},
 	})

@@ -19,6 +19,7 @@ import (
 // program is everything the commands may touch of the world outside.
 type program struct {
 	env    []string
+	stdin  io.Reader // nil: nothing
 	stdout io.Writer // data
 	stderr io.Writer // words about it
 }
@@ -50,7 +51,8 @@ func (p program) root() *cobra.Command {
 		return usageError{config.FlagError(c.Flags(), err)}
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(p.dev(), p.serve(), p.migrate(), p.bootstrap(), p.audit(), p.doctor(), p.config(), p.version())
+	root.AddCommand(p.dev(), p.serve(), p.migrate(), p.bootstrap(), p.audit(), p.doctor(), p.config(), p.version(),
+		p.keys(), p.auth(), p.profileCommand())
 	noStrayArgs(root)
 	return root
 }
