@@ -37,7 +37,7 @@ func (p program) audit() *cobra.Command {
 			return p.verifyAudit(c.Context(), cfg, noted)
 		},
 	}
-	config.RegisterFlags(verify.Flags())
+	configured(verify)
 	verify.Flags().StringVar(&head, "head", "", "a head noted earlier, ID:MAC")
 	c.AddCommand(verify)
 	return c

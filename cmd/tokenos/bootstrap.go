@@ -45,7 +45,7 @@ func (p program) bootstrap() *cobra.Command {
 			return p.bootstrapWith(c.Context(), cfg, params, o.output)
 		},
 	}
-	config.RegisterFlags(c.Flags())
+	configured(c)
 	c.Flags().StringVar(&o.name, "name", "bootstrap", "name of the key")
 	c.Flags().StringSliceVar(&o.rights, "right", []string{string(apikey.Admin)}, "keys:read, keys:write, audit:read, tokens:introspect, admin")
 	c.Flags().StringSliceVar(&o.owners, "owner", nil, "bind the key to these owners (default: all)")

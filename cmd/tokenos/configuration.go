@@ -4,9 +4,23 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/tokenos/tokenos/config"
 )
+
+// configured gives a command a flag for every key of the configuration. Its help
+// shows --config alone: serve's shows them all, and here they would bury its own.
+func configured(c *cobra.Command) {
+	own := map[string]bool{"config": true}
+	c.Flags().VisitAll(func(f *pflag.Flag) { own[f.Name] = true })
+	config.RegisterFlags(c.Flags())
+	c.Flags().VisitAll(func(f *pflag.Flag) { f.Hidden = f.Hidden || !own[f.Name] })
+	if c.Long == "" {
+		c.Long = c.Short + "."
+	}
+	c.Long += "\n\nEvery flag of `tokenos serve` (see its help) sets the configuration here too."
+}
 
 func (p program) config() *cobra.Command {
 	c := &cobra.Command{Use: "config", Short: "Check or show the configuration of tokenos serve",
@@ -20,7 +34,7 @@ func (p program) config() *cobra.Command {
 			_, err := fmt.Fprintln(p.stdout, "the configuration is valid")
 			return err
 		}}
-	config.RegisterFlags(validate.Flags())
+	configured(validate)
 
 	var format string
 	var sources bool
@@ -35,7 +49,7 @@ func (p program) config() *cobra.Command {
 			}
 			return cfg.Print(p.stdout, format, sources)
 		}}
-	config.RegisterFlags(show.Flags())
+	configured(show)
 	show.Flags().StringVarP(&format, "output", "o", "yaml", "yaml or json")
 	show.Flags().BoolVar(&sources, "sources", false, "say where each value came from")
 

@@ -84,7 +84,7 @@ func (p program) doctor() *cobra.Command {
 			return p.examine(c.Context(), &patient{read: func() (*config.Config, error) { return p.read(c) }}, skips, format)
 		},
 	}
-	config.RegisterFlags(c.Flags())
+	configured(c)
 	c.Flags().StringVarP(&format, "output", "o", "table", "table or json")
 	c.Flags().StringSliceVar(&skips, "skip", nil, "leave these checks out, for what is so on purpose")
 	return c

@@ -29,7 +29,7 @@ func (p program) migrate() *cobra.Command {
 			return p.migrateWith(c.Context(), cfg)
 		},
 	}
-	config.RegisterFlags(c.Flags())
+	configured(c)
 	return c
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/tokenos/tokenos/config"
+	"github.com/tokenos/tokenos/hydradev"
 )
 
 // program is everything the commands may touch of the world outside.
@@ -50,22 +52,58 @@ func (p program) root() *cobra.Command {
 		}
 		return usageError{config.FlagError(c.Flags(), err)}
 	})
-	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(p.dev(), p.serve(), p.migrate(), p.bootstrap(), p.audit(), p.doctor(), p.config(), p.version(),
 		p.keys(), p.auth(), p.profileCommand())
+	root.Version = version() // --version says what the command does
+	root.SetVersionTemplate("{{.Version}}\n")
 	noStrayArgs(root)
+	p.complete(root)
 	return root
 }
 
 func (p program) version() *cobra.Command {
-	return &cobra.Command{
+	var format string
+	c := &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
 		RunE: func(*cobra.Command, []string) error {
+			if err := oneOf("output", format, "text", "json"); err != nil {
+				return err
+			}
+			if format == "json" {
+				return writeJSON(p.stdout, build())
+			}
 			_, err := fmt.Fprintln(p.stdout, version())
 			return err
 		},
 	}
+	c.Flags().StringVarP(&format, "output", "o", "text", "text or json")
+	return c
+}
+
+// built is what is known of this build.
+type built struct {
+	Version  string `json:"version"`
+	Revision string `json:"revision"` // of the source; "" if it is not known
+	Modified bool   `json:"modified"` // the source was changed since that revision
+	Go       string `json:"go"`
+	Platform string `json:"platform"` // "linux/amd64"
+	Hydra    string `json:"hydra"`    // that tokenos dev builds
+}
+
+func build() built {
+	out := built{Version: version(), Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH, Hydra: hydradev.Version}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			switch s.Key {
+			case "vcs.revision":
+				out.Revision = s.Value
+			case "vcs.modified":
+				out.Modified = s.Value == "true"
+			}
+		}
+	}
+	return out
 }
 
 // stamped is the version that a release build sets (-ldflags "-X main.stamped=v1.2.3").
