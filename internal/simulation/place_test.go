@@ -95,7 +95,7 @@ func (p *place) await(what string, ok func() bool) {
 	p.t.Helper()
 	for until := time.Now().Add(30 * time.Second); !ok(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(until) {
-			p.t.Fatalf("not within half a minute: %s\n%s", what, p.log)
+			p.t.Fatalf("%s\nnot within half a minute: %s", p.log, what)
 		}
 	}
 }
