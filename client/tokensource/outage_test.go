@@ -46,6 +46,7 @@ func TestDatabaseDown(t *testing.T) {
 	for _, method := range methods {
 		_, err := fresh[method].AccessToken(t.Context())
 		refused(t, err, tokensource.ErrUnavailable)
+		refused(t, holding[method].Revoke(t.Context(), "any"), tokensource.ErrUnavailable)
 	}
 	clock.Advance(13 * time.Minute) // past the refresh, before the end of 15 minutes
 	for _, method := range methods {
