@@ -45,6 +45,13 @@ func (p program) root() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+		// Cobra would say the same later, as failures of another kind.
+		PersistentPreRunE: func(c *cobra.Command, _ []string) error {
+			if err := errors.Join(c.ValidateRequiredFlags(), c.ValidateFlagGroups()); err != nil {
+				return usageError{err}
+			}
+			return nil
+		},
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		if bad, ok := errors.AsType[*pflag.InvalidValueError](err); ok { // whose words repeat the value
@@ -53,7 +60,7 @@ func (p program) root() *cobra.Command {
 		return usageError{config.FlagError(c.Flags(), err)}
 	})
 	root.AddCommand(p.dev(), p.serve(), p.migrate(), p.bootstrap(), p.audit(), p.doctor(), p.config(), p.version(),
-		p.keys(), p.auth(), p.profileCommand())
+		p.keys(), p.tokens(), p.auth(), p.profileCommand())
 	root.Version = version() // --version says what the command does
 	root.SetVersionTemplate("{{.Version}}\n")
 	noStrayArgs(root)
