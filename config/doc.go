@@ -13,7 +13,8 @@
 // ./tokenos.yaml, else /etc/tokenos/tokenos.yaml, else none. The variable of
 // server.tls.cert_file is TOKENOS_SERVER_TLS_CERT_FILE; the same name with
 // another _FILE behind it names a file that holds the value. An empty variable
-// is a value, not an absent one.
+// is a value, not an absent one; one that should name a file and is empty is
+// absent.
 //
 // [Load] reports every problem at once, each with its key and where the value
 // came from, and never repeats a value: it may be a secret in the wrong place.

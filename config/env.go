@@ -63,8 +63,12 @@ func (l *loader) env(environ []string) {
 		if !ok || !strings.HasPrefix(name, envPrefix) || found[name] {
 			continue
 		}
+		v, ours := variableNamed(name)
+		if ours && !v.fromEnv && value == "" {
+			continue // what a compose file leaves of a file that is not used
+		}
 		found[name] = true
-		if _, ok := variableNamed(name); !ok && !isForeign(name, value) {
+		if !ours && !isForeign(name, value) {
 			l.errs.add(Problem{Key: clip(name), Source: "env", Expected: "unknown variable" + suggest(name, variableNames(), envPrefix)})
 		}
 	}

@@ -86,6 +86,12 @@ func TestEnvFiles(t *testing.T) {
 	_, err = loadEnv(goodEnv("SECRET=", "SECRET_FILE="+secret))
 	wantProblems(t, err, "secret (env): TOKENOS_SECRET and TOKENOS_SECRET_FILE are both set")
 
+	if cfg, err := loadEnv(goodEnv("SECRET_FILE=")); err != nil || cfg.Secret.Reveal() != goodSecret {
+		t.Errorf("an empty TOKENOS_SECRET_FILE is in the way of TOKENOS_SECRET: %v", err)
+	}
+	_, err = loadEnv(goodEnv("SECRET", "SECRET_FILE="))
+	wantProblems(t, err, "secret: required")
+
 	big := write(t, "big", strings.Repeat("x", maxValueBytes+1), 0o600)
 	for path, want := range map[string]string{
 		filepath.Join(dir, "absent"): `"` + filepath.Join(dir, "absent") + `": no such file or directory`,
@@ -93,7 +99,6 @@ func TestEnvFiles(t *testing.T) {
 		big:                          `"` + big + `": larger than 65536 bytes`,
 		"/dev/zero":                  `"/dev/zero": not a regular file`,
 		otherSecret:                  "a path that is not repeated here because it may be no path: no such file",
-		"":                           "a path that is not repeated here because it may be no path: no such file",
 	} {
 		_, err := loadEnv(goodEnv("SECRET", "SECRET_FILE="+path))
 		wantProblems(t, err, "secret (env TOKENOS_SECRET_FILE): TOKENOS_SECRET_FILE names a file that cannot be read, "+want)
