@@ -55,6 +55,7 @@ func tamper() {
 func TestManual(t *testing.T) {
 	h := hydratest.Shared(t)
 	c, info := dev(t, nil, append(freePorts, "--memory")...)
+	first := firstKey(t)
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
 		UpdateScripts:       *update,
@@ -68,10 +69,26 @@ func TestManual(t *testing.T) {
 			e.Setenv("API", info.APIURL)
 			e.Setenv("TOKEN", info.ManagementToken)
 			e.Setenv("XDG_CONFIG_HOME", filepath.Join(e.WorkDir, "config"))
-			return errors.Join(err, os.WriteFile(filepath.Join(e.WorkDir, "dev.json"), []byte(c.stdout.String()), 0o600))
+			return errors.Join(err, os.WriteFile(filepath.Join(e.WorkDir, "dev.json"), []byte(c.stdout.String()), 0o600),
+				os.WriteFile(filepath.Join(e.WorkDir, "first.sh"), []byte(first), 0o600))
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "await": await, "expand": expand},
 	})
+}
+
+// firstKey is what the README says makes the first key.
+func firstKey(t *testing.T) string {
+	t.Helper()
+	raw, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, found := strings.Cut(string(raw), "<!-- run first key -->\n```sh\n")
+	text, _, ended := strings.Cut(rest, "```\n<!-- /run -->")
+	if !found || !ended {
+		t.Fatal("the README does not show how to make the first key")
+	}
+	return text
 }
 
 // exits runs a program and wants its exit code: exits CODE PROGRAM ARGUMENT...
