@@ -54,6 +54,14 @@ func withHint(err error, hint string) error {
 	return hinted{err, hint}
 }
 
+// coded is an error with an exit code that the command's own help tells.
+type coded struct {
+	error
+	code int
+}
+
+func (c coded) Unwrap() error { return c.error }
+
 // exitCode tells a person what went wrong and returns the code to exit with.
 // ran is the command that failed.
 func (p program) exitCode(ctx context.Context, ran *cobra.Command, err error) int {
@@ -104,6 +112,9 @@ func codeOf(err error) int {
 	}
 	if ill, ok := errors.AsType[unwell](err); ok {
 		return ill.code
+	}
+	if own, ok := errors.AsType[coded](err); ok {
+		return own.code
 	}
 	if errors.Is(err, errDeclined) {
 		return exitInterrupted
