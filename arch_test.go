@@ -18,6 +18,7 @@ const module = "github.com/tokenos/tokenos"
 var arrows = map[string][]string{
 	"":                    {}, // tests of the repository itself
 	"apikey":              {},
+	"assertion":           {"apikey"},
 	"client":              {"apikey"},
 	"client/tokensource":  {},
 	"cmd/tokenos":         {"*"},
@@ -63,7 +64,8 @@ var inTheMiddle = []string{"github.com/go-jose/go-jose", "golang.org/x/text"}
 var atTheAPI = []string{"github.com/go-jose/go-jose", "github.com/maypok86/otter", "golang.org/x/sync"}
 
 // few are the packages that may import only some modules of others.
-var few = map[string][]string{"apikey": inTheMiddle, "keyauth": atTheAPI, "keyauth/ginauth": {"github.com/gin-gonic/gin"}}
+var few = map[string][]string{"apikey": inTheMiddle, "keyauth": atTheAPI, "keyauth/ginauth": {"github.com/gin-gonic/gin"},
+	"assertion": {"github.com/go-jose/go-jose"}}
 
 // within reports whether the import path is the module's or lies in it.
 func within(path, module string) bool {
