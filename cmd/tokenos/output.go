@@ -118,13 +118,24 @@ func writeYAML(w io.Writer, v any) error {
 		return errors.New("the answer cannot be written as YAML")
 	}
 	var node yaml.Node
-	if err := yaml.Unmarshal(raw, &node); err != nil { // JSON is YAML
+	if err := yaml.Unmarshal([]byte(inYAML(string(raw))), &node); err != nil { // JSON is YAML
 		return errors.New("the answer cannot be written as YAML")
 	}
 	unquote(&node)
-	out := yaml.NewEncoder(w)
+	var b bytes.Buffer
+	out := yaml.NewEncoder(&b)
 	out.SetIndent(2)
-	return errors.Join(out.Encode(&node), out.Close())
+	if err := errors.Join(out.Encode(&node), out.Close()); err != nil {
+		return errors.New("the answer cannot be written as YAML")
+	}
+	_, err = io.WriteString(w, inYAML(b.String()))
+	return err
+}
+
+// inYAML escapes what stands within quotation marks. What a terminal minds is in
+// part printable to YAML, and in part not allowed in it.
+func inYAML(text string) string {
+	return escaped(text, func(r rune) string { return fmt.Sprintf(`\U%08x`, r) })
 }
 
 // unquote drops the braces and the quotation marks of JSON where YAML needs none.

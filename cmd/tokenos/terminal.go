@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"unicode"
+	"unicode/utf16"
 
 	"golang.org/x/term"
 )
@@ -19,15 +20,27 @@ var errDeclined = errors.New("not confirmed; nothing was changed")
 // plain is text that does nothing to a terminal: what moves the cursor, colours,
 // or turns the direction of writing stands there as what it is. Line ends stay.
 func plain(s string) string {
+	return escaped(s, func(r rune) string { // as JSON writes it
+		high, low := utf16.EncodeRune(r)
+		return fmt.Sprintf(`\u%04x\u%04x`, high, low)
+	})
+}
+
+// escaped is s with its unsafe characters as JSON and YAML escape them in quotation
+// marks; wide is for those beyond the first 65,536, where the two differ.
+func escaped(s string, wide func(rune) string) string {
 	if !strings.ContainsFunc(s, unsafeRune) {
 		return s
 	}
 	var b strings.Builder
 	for _, r := range s {
-		if unsafeRune(r) {
-			fmt.Fprintf(&b, `\u%04x`, r)
-		} else {
+		switch {
+		case !unsafeRune(r):
 			b.WriteRune(r)
+		case r > 0xffff:
+			b.WriteString(wide(r))
+		default:
+			fmt.Fprintf(&b, `\u%04x`, r)
 		}
 	}
 	return b.String()
