@@ -238,25 +238,11 @@ func oneFile(c *cobra.Command, args []string) error {
 	return nil
 }
 
-// looksSecret reports whether an argument is a token or a secret and no file.
-func looksSecret(s string) bool {
-	return strings.HasPrefix(s, "ory_at_") || strings.HasPrefix(s, "eyJ") || strings.HasPrefix(s, "tos_")
-}
-
 // tokenText is the token in the file, or on stdin.
 func (r *remote) tokenText(ctx context.Context, args []string) (string, error) {
-	var text string
-	if len(args) == 0 || args[0] == "-" {
-		var err error
-		if text, err = r.piped(ctx); err != nil {
-			return "", err
-		}
-	} else {
-		raw, err := readSmall("the token", args[0])
-		if err != nil {
-			return "", err
-		}
-		text = string(raw)
+	text, err := r.textOf(ctx, "the token", args)
+	if err != nil {
+		return "", err
 	}
 	text = strings.TrimSpace(text)
 	if text == "" || strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
