@@ -13,6 +13,7 @@ import (
 var otherVariables = []string{
 	"TOKENOS_CONFIG", "TOKENOS_HYDRA_BINARY",
 	"TOKENOS_SERVER", "TOKENOS_TOKEN", "TOKENOS_TOKEN_FILE", "TOKENOS_PROFILE", "TOKENOS_OUTPUT",
+	"TOKENOS_ACCESS_TOKEN",
 }
 
 // testPrefix begins the variables of the test suites.

@@ -68,11 +68,14 @@ func TestManual(t *testing.T) {
 			e.Setenv("OPS_PORT", strconv.Itoa(port))
 			e.Setenv("API", info.APIURL)
 			e.Setenv("TOKEN", info.ManagementToken)
+			e.Setenv("TOKEN_URL", info.TokenURL)
+			e.Setenv("ISSUER", info.HydraPublicURL)
 			e.Setenv("XDG_CONFIG_HOME", filepath.Join(e.WorkDir, "config"))
 			return errors.Join(err, os.WriteFile(filepath.Join(e.WorkDir, "dev.json"), []byte(c.stdout.String()), 0o600),
 				os.WriteFile(filepath.Join(e.WorkDir, "first.sh"), []byte(first), 0o600))
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "await": await, "expand": expand},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "await": await, "expand": expand,
+			"enrol": enrol, "sign": sign, "buys": buys},
 	})
 }
 

@@ -11,6 +11,6 @@ func (p program) tokens() *cobra.Command {
 	}
 	r := p.remote(c)
 	r.buying(c)
-	c.AddCommand(r.tokenIntrospect(), r.tokenRevoke())
+	c.AddCommand(r.tokenInspect(), r.tokenVerify(), r.tokenIntrospect(), r.tokenRevoke())
 	return c
 }
