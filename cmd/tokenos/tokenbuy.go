@@ -19,6 +19,7 @@ import (
 type purchase struct {
 	holder
 	scopes, audiences []string
+	decode            bool
 }
 
 const tokenHelp = `Buy an access token at Hydra with a key, as its holder does, and write it to
@@ -32,6 +33,7 @@ func (r *remote) buying(c *cobra.Command) {
 	o.register(c, true)
 	c.Flags().StringSliceVar(&o.scopes, "scope", nil, "ask for these (default: all of the key, as the server knows them)")
 	c.Flags().StringSliceVar(&o.audiences, "audience", nil, "ask for these (default: all of the key, as the server knows them)")
+	c.Flags().BoolVar(&o.decode, "decode", false, "show what the token says instead of the token: a JWT's claims, or for an opaque one what the server says of it")
 	c.Args = func(c *cobra.Command, args []string) error {
 		if len(args) == 0 || len(args) == 1 && apikey.ValidID(args[0]) && !looksSecret(args[0]) {
 			return nil
@@ -90,6 +92,9 @@ func (r *remote) buy(ctx context.Context, o purchase, id string) error {
 	if err != nil {
 		return err
 	}
+	if o.decode {
+		return r.showBought(ctx, known.api, token.AccessToken)
+	}
 	scope, _ := token.Extra("scope").(string)
 	out := bought{token.AccessToken, token.TokenType, token.ExpiresIn, scope}
 	table := grid{rows: [][]string{{token.AccessToken}}}
@@ -101,6 +106,21 @@ func (r *remote) buy(ctx context.Context, o purchase, id string) error {
 			or(cell(out.Scope), "none"), or(cell(strings.Join(c.Audiences, " ")), "none"))
 	}
 	return nil
+}
+
+// showBought shows what a token says. An opaque one says nothing by itself.
+func (r *remote) showBought(ctx context.Context, api *client.Client, token string) error {
+	if strings.HasPrefix(token, "eyJ") {
+		return r.showInspection(token)
+	}
+	if api == nil {
+		return withHint(errors.New("the token is opaque, and only the server can say what it is"), "sign in, or leave --decode out")
+	}
+	got, err := api.Introspect(ctx, apikey.NewSecret(token))
+	if err != nil {
+		return err
+	}
+	return r.showIntrospection(got)
 }
 
 // knowledge is what the server knows of a key: nothing, if nobody is signed in or

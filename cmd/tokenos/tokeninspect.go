@@ -42,13 +42,17 @@ func (r *remote) tokenInspect() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			seen, err := inspect(token, time.Now())
-			if err != nil {
-				return err
-			}
-			return r.print(r.stdout, shown{seen, seen.names(), seen.grid()})
+			return r.showInspection(token)
 		},
 	}
+}
+
+func (r *remote) showInspection(token string) error {
+	seen, err := inspect(token, time.Now())
+	if err != nil {
+		return err
+	}
+	return r.print(r.stdout, shown{seen, seen.names(), seen.grid()})
 }
 
 // accessToken reads an access token, alone or in the answer of a token endpoint (RFC
