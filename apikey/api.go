@@ -53,6 +53,10 @@ type API interface {
 	// Usage counts the tokens that a key asked for, by hour or day.
 	Usage(ctx context.Context, id string, p UsageParams) (Usage, error)
 	Capabilities(ctx context.Context) (Capabilities, error)
+	// Doctor makes every check of the installation; one that was made within the
+	// last 30 seconds serves again. It needs the right admin and a caller who is
+	// not bound to owners. ErrUnavailable while the checks are still being made.
+	Doctor(ctx context.Context) (Diagnosis, error)
 	// Policies are the rules for an owner's keys; "": those of the caller's only
 	// owner, else of owners without rules of their own.
 	Policies(ctx context.Context, owner string) (EffectivePolicies, error)

@@ -121,7 +121,7 @@ func (s *Service) keepWatch(ctx context.Context) {
 func (s *Service) TryHook(ctx context.Context) (HookAnswer, error) {
 	ctx, cancel := context.WithTimeout(ctx, canaryTime)
 	defer cancel()
-	answer, cause := s.tryCanary(ctx)
+	answer, cause := s.tryCanary(ctx, s.createClient)
 	err := hookFault(answer, cause)
 	if !s.canary.set(answer, s.now()) {
 		return answer, err
@@ -135,6 +135,17 @@ func (s *Service) TryHook(ctx context.Context) (HookAnswer, error) {
 		s.log.ErrorContext(ctx, "hydra does not ask us before it issues a token", "answer", answer, "error", err)
 	}
 	return answer, err
+}
+
+// VisitHook is [Service.TryHook] for a program that only looks, beside the servers
+// of the installation. It makes a canary where there is none, but leaves alone
+// one that is under another server secret, which may well be right where ours is
+// wrong: the error is then [ErrClientExists]. Nobody's readiness changes by it.
+func (s *Service) VisitHook(ctx context.Context) (HookAnswer, error) {
+	ctx, cancel := context.WithTimeout(ctx, canaryTime)
+	defer cancel()
+	answer, cause := s.tryCanary(ctx, s.clients.Create)
+	return answer, hookFault(answer, cause)
 }
 
 // hookFault is what is wrong with an answer.
@@ -156,8 +167,8 @@ func hookFault(a HookAnswer, cause error) error {
 
 // tryCanary buys a token with any of the server secrets: during a change of
 // them, replicas that know both must not write over each other's. A canary that
-// Hydra does not know is made.
-func (s *Service) tryCanary(ctx context.Context) (HookAnswer, error) {
+// Hydra does not know with any of them is put there by put.
+func (s *Service) tryCanary(ctx context.Context, put func(context.Context, ClientWrite) error) (HookAnswer, error) {
 	for _, name := range s.derive.order {
 		c, err := s.canaryCredential(name)
 		if err != nil {
@@ -171,7 +182,7 @@ func (s *Service) tryCanary(ctx context.Context) (HookAnswer, error) {
 	if err != nil {
 		return HookUnknown, err
 	}
-	if err := s.createClient(ctx, s.canaryWrite(c.Secret)); err != nil {
+	if err := put(ctx, s.canaryWrite(c.Secret)); err != nil {
 		return HookUnknown, fmt.Errorf("make the canary: %w", err)
 	}
 	return s.tryBoth(ctx, c)

@@ -1,6 +1,7 @@
 package apikey_test
 
 import (
+	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -133,6 +134,29 @@ func TestCanarySecrets(t *testing.T) {
 		wantTried(t, c.name, w, apikey.HookRefuses)
 		w.Close()
 	}
+}
+
+// Who only looks makes a canary where there is none, and leaves alone one that is
+// under another server secret, with which the servers go on.
+func TestCanaryVisited(t *testing.T) {
+	hook := apikeytest.NewHook(t)
+	asks := hydratest.New(t, hydradev.Config{TokenHook: hook.Setting()})
+	w := watched(t, asks, hook)
+	visit := func(name, secret string, want apikey.HookAnswer, fault error) {
+		t.Helper()
+		visitor, err := apikey.New(apikey.Config{Ledger: w.Ledger, Clients: w.Clients, Issuer: w.Clients, Hook: true, ServerSecrets: []apikey.Secret{apikey.NewSecret(secret)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := visitor.VisitHook(t.Context())
+		if got != want || !errors.Is(err, fault) {
+			t.Errorf("%s: %q, %v; want %q, %v", name, got, err, want, fault)
+		}
+	}
+	visit("nobody was here", apikeytest.ServerSecret, apikey.HookRefuses, nil)
+	visit("another secret", "another-server-secret-0123456789abcdef", apikey.HookUnknown, apikey.ErrClientExists)
+	visit("the same secret", apikeytest.ServerSecret, apikey.HookRefuses, nil)
+	wantTried(t, "the server", w, apikey.HookRefuses)
 }
 
 // While Hydra is away it is not known whether it asks us, which is neither a yes

@@ -24,6 +24,9 @@ type Config struct {
 	Issuer Issuer
 	// TokenURL is Hydra's token endpoint as programs reach it; callers are told.
 	TokenURL string
+	// Diagnose makes every check of the installation, within the context's
+	// deadline. Nil: there are none.
+	Diagnose func(context.Context) Diagnosis
 	// RequireIfMatch refuses PATCH without If-Match (428).
 	RequireIfMatch bool
 	// Policies rule what keys may be made and how they may be changed. The zero
@@ -87,6 +90,8 @@ type Service struct {
 	denied  denials
 	canary  canary
 	status  statusBoard
+
+	checkups checkups
 }
 
 var _ API = (*Service)(nil)

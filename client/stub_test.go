@@ -103,6 +103,11 @@ func (s *stub) Usage(_ context.Context, id string, p apikey.UsageParams) (apikey
 	return usage, s.ask("usage", id, p)
 }
 
+func (s *stub) Doctor(context.Context) (apikey.Diagnosis, error) { return diagnosis, s.ask("doctor") }
+
+var diagnosis = apikey.Diagnosis{Result: "warn", Version: "v", CheckedAt: time.Date(2026, 11, 26, 9, 0, 0, 0, time.UTC),
+	Checks: []apikey.Check{{Name: "ledger", Result: "pass", Seen: "s", Why: "w"}, {Name: "policies", Result: "warn", Seen: "s", Why: "w", Fix: "f"}}}
+
 func (s *stub) Policies(_ context.Context, owner string) (apikey.EffectivePolicies, error) {
 	return policies, s.ask("policies", owner)
 }

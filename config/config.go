@@ -25,6 +25,9 @@ type Config struct {
 	// configuration is usable, but something about it is unwise. They name
 	// files and keys, and hold no secrets.
 	Warnings []string `json:"-"`
+	// Exposed are those of the warnings that are about files with secrets which
+	// every user of the machine can read.
+	Exposed []string `json:"-"`
 
 	// Policies is what keys.policy_file holds; nil if none is set.
 	Policies *PolicyFile `json:"-"`

@@ -57,7 +57,7 @@ func Load(o LoadOptions) (*Config, error) {
 			l.sources[v.Path] = "default"
 		}
 	}
-	cfg.sources, cfg.Warnings = l.sources, l.warnings
+	cfg.sources, cfg.Warnings, cfg.Exposed = l.sources, l.warnings, l.exposed
 	return cfg, nil
 }
 
@@ -68,6 +68,7 @@ type loader struct {
 	broken   map[string]bool   // keys with a problem: no further complaint about them
 	errs     *Error
 	warnings []string
+	exposed  []string // those of the warnings that are about files
 }
 
 // bad reports what is wrong with a key's value, once per key. A key may end in
@@ -185,6 +186,7 @@ func (l *loader) document(d *document, mode fs.FileMode) {
 func (l *loader) readable(shown string, mode fs.FileMode, why string) {
 	if runtime.GOOS != "windows" && mode.Perm()&0o004 != 0 {
 		l.warn("%s can be read by every user of this machine (mode %04o) and %s: chmod o-r", shown, mode.Perm(), why)
+		l.exposed = append(l.exposed, l.warnings[len(l.warnings)-1])
 	}
 }
 

@@ -209,6 +209,9 @@ func TestLoadWarnings(t *testing.T) {
 		if !strings.Contains(got, c.want) || (got == "") != (c.want == "") {
 			t.Errorf("%s: warnings %q, want %q", c.name, got, c.want)
 		}
+		if exposed := strings.Join(cfg.Exposed, "\n"); (exposed == got) != (c.name != "argument") {
+			t.Errorf("%s: files that are open %q of %q", c.name, exposed, got)
+		}
 		if strings.Contains(got, goodSecret) {
 			t.Errorf("%s: the warning holds the secret", c.name)
 		}

@@ -166,6 +166,11 @@ func (f *fake) Capabilities(ctx context.Context) (apikey.Capabilities, error) {
 	return apikey.Capabilities{Limits: apikey.DefaultLimits()}, f.did(ctx, "capabilities", nil)
 }
 
+func (f *fake) Doctor(ctx context.Context) (apikey.Diagnosis, error) {
+	checks := []apikey.Check{{Name: "ledger", Result: apikey.CheckPassed, Seen: "s", Why: "w"}, {Name: "token_hook", Result: apikey.CheckFailed, Seen: "s", Why: "w", Fix: "f"}}
+	return apikey.Diagnosis{Result: apikey.CheckFailed, Version: "v1", CheckedAt: then, Checks: checks}, f.did(ctx, "doctor", nil)
+}
+
 func (f *fake) Policies(ctx context.Context, owner string) (apikey.EffectivePolicies, error) {
 	return apikey.EffectivePolicies{Owner: owner, Live: apikey.Policies{}.For(owner, apikey.Live)}, f.did(ctx, "policies "+owner, nil)
 }

@@ -64,6 +64,7 @@ func TestRoutes(t *testing.T) {
 		{"GET", "/v1/events?after=9&limit=1", "", 200, "events", apikey.FeedParams{After: 9, Limit: 1}, `{"data":[],"next_cursor":"9"}`},
 		{"GET", "/v1/capabilities", "", 200, "capabilities", nil, `"name_length":100`},
 		{"POST", "/v1/keys", `{"name":"n","scopes":["a","b"],"expires_at":null}`, 201, "create", apikey.CreateParams{Name: "n", Scopes: scopes, ExpiresAt: apikey.Null[time.Time](), IdempotencyKey: idem}, `"key":{`},
+		{"GET", "/v1/doctor", "", 200, "doctor", nil, `{"result":"fail","version":"v1","checked_at":"2026-11-23T12:00:00Z","checks":[{"name":"ledger","result":"pass","seen":"s","why":"w"},{"name":"token_hook","result":"fail","seen":"s","why":"w","fix":"f"}]}`},
 		{"GET", "/v1/policies", "", 200, "policies ", nil, `"never_expires":true,"auth_methods":["client_secret_basic",`},
 		{"GET", "/v1/policies?owner=acme", "", 200, "policies acme", nil, `"owner":"acme","live":{`},
 		{"GET", "/v1/policies/violations?owner=acme&limit=3&cursor=c", "", 200, "policy violations", apikey.PolicyViolationsParams{Owner: "acme", Limit: 3, Cursor: "c"}, `"code":"policy","rule":"max_lifetime","limit":"90d"}]}],"next_cursor":"next"`},

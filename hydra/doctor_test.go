@@ -1,6 +1,7 @@
 package hydra_test
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"testing"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/tokenos/tokenos/apikey"
 	"github.com/tokenos/tokenos/hydra"
+	"github.com/tokenos/tokenos/hydradev"
 	"github.com/tokenos/tokenos/internal/hydratest"
 )
 
@@ -50,5 +52,99 @@ func TestClock(t *testing.T) {
 	before := time.Now().Add(-time.Second)
 	if got, err := h.Clock(t.Context()); err != nil || got.Before(before) || got.After(time.Now()) || got.Location() != time.UTC {
 		t.Errorf("got %v, %v after %v", got, err, before)
+	}
+}
+
+// probing is our Hydra on a real one.
+func probing(t *testing.T, s *hydradev.Server, public string) *hydra.Hydra {
+	t.Helper()
+	h, err := hydra.New(hydra.Config{AdminURL: s.AdminURL(), PublicURL: public})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(h.Close)
+	return h
+}
+
+// What Hydra's settings do shows at its doors, and nothing is left of the asking.
+func TestProbes(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		settings map[string]any
+		exact    bool
+		open     bool
+		slow     bool
+	}{
+		{"as it should be", nil, true, false, false},
+		{"Hydra's defaults", map[string]any{"strategies.scope": "wildcard", "oidc.dynamic_client_registration.enabled": true, "oauth2.hashers.pbkdf2.iterations": 300_000}, false, true, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s := hydratest.New(t, hydradev.Config{Settings: c.settings})
+			h := probing(t, s, s.PublicURL())
+			if got, err := h.ScopesAreExact(t.Context()); got != c.exact || err != nil {
+				t.Errorf("scopes are exact: %v, %v; want %v", got, err, c.exact)
+			}
+			if got, err := h.RegistrationIsOpen(t.Context()); got != c.open || err != nil {
+				t.Errorf("registration: %v, %v; want %v", got, err, c.open)
+			}
+			if got, err := h.HashTime(t.Context(), 10*time.Millisecond); got >= 10*time.Millisecond != c.slow || err != nil {
+				t.Errorf("a secret takes %v, %v; slow is %v", got, err, c.slow)
+			}
+			if got, err := h.AdminIsPublic(t.Context()); got || err != nil {
+				t.Errorf("admin API is public: %v, %v", got, err)
+			}
+			want := hydra.Discovery{Issuer: s.PublicURL(), TokenEndpoint: s.TokenURL()}
+			if got, err := h.Discover(t.Context()); got != want || err != nil {
+				t.Errorf("discovery: %+v, %v; want %+v", got, err, want)
+			}
+			if left := hydratest.Clients(t, s.AdminURL(), apikey.ManagementAudience); len(left) != 0 {
+				t.Errorf("left in Hydra: %v", left)
+			}
+		})
+	}
+}
+
+// The admin API is found where the public one should be alone.
+func TestAdminIsPublic(t *testing.T) {
+	s := running(t)
+	if got, err := probing(t, s, s.AdminURL()).AdminIsPublic(t.Context()); !got || err != nil {
+		t.Errorf("got %v, %v", got, err)
+	}
+}
+
+// A probe ends with an error of the one kind when Hydra does not answer, and its
+// client is gone also if whoever asked has left.
+func TestProbeInterrupted(t *testing.T) {
+	s := hydratest.New(t, hydradev.Config{})
+	proxy := hydratest.NewProxy(t, s.PublicURL())
+	h := probing(t, s, proxy.URL())
+	ctx, cancel := context.WithCancel(t.Context())
+	stuck := proxy.Inject(hydratest.Hang().On(http.MethodPost, "/oauth2/token"))
+	go func() {
+		for stuck.Struck() == 0 && ctx.Err() == nil {
+			time.Sleep(time.Millisecond)
+		}
+		cancel()
+	}()
+	_, err := h.ScopesAreExact(ctx)
+	if cancel(); !errors.Is(err, apikey.ErrUnavailable) || stuck.Struck() == 0 {
+		t.Errorf("interrupted: %v", err)
+	}
+	if left := hydratest.Clients(t, s.AdminURL(), apikey.ManagementAudience); len(left) != 0 {
+		t.Errorf("left in Hydra: %v", left)
+	}
+	proxy.Refuse()
+	if _, err := h.Discover(t.Context()); !errors.Is(err, apikey.ErrUnavailable) {
+		t.Errorf("discovery: %v", err)
+	}
+	if _, err := h.AdminIsPublic(t.Context()); !errors.Is(err, apikey.ErrUnavailable) {
+		t.Errorf("admin API: %v", err)
+	}
+	if _, err := h.RegistrationIsOpen(t.Context()); !errors.Is(err, apikey.ErrUnavailable) {
+		t.Errorf("registration: %v", err)
+	}
+	if _, err := h.HashTime(t.Context(), 0); !errors.Is(err, apikey.ErrUnavailable) {
+		t.Errorf("hashing: %v", err)
 	}
 }

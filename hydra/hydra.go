@@ -104,7 +104,7 @@ func New(c Config) (*Hydra, error) {
 		if err != nil {
 			return nil, fmt.Errorf("hydra: public url: %w", err)
 		}
-		h.token = public + "/oauth2/token"
+		h.token = public + tokenPath
 	}
 	h.config = withDefaults(c)
 	h.log = h.config.Log
@@ -133,7 +133,10 @@ func newClient(t *transport) *http.Client {
 	return &http.Client{Transport: t, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
-const userAgent = "tokenos"
+const (
+	userAgent = "tokenos"
+	tokenPath = "/oauth2/token"
+)
 
 // TokenURL is where keys buy access tokens, "" if no public URL is configured.
 func (h *Hydra) TokenURL() string { return h.token }

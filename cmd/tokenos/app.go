@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
 	"sync/atomic"
 
 	"github.com/tokenos/tokenos/apikey"
@@ -80,13 +81,15 @@ func wire(ctx context.Context, cfg *config.Config, log *slog.Logger) (*app, erro
 	if err != nil {
 		return nil, err
 	}
-	service, err := apikey.New(apikey.Config{Ledger: db, Clients: h, Tokens: h, ServerSecrets: secrets(cfg), Hook: hooked, Issuer: h, TokenURL: h.TokenURL(),
+	self := &patient{env: os.Environ(), config: cfg, rules: rules, ledger: db, hydra: h, runs: true}
+	service, err := apikey.New(apikey.Config{Ledger: db, Clients: h, Tokens: h, ServerSecrets: secrets(cfg), Hook: hooked, Issuer: h, TokenURL: h.TokenURL(), Diagnose: self.diagnose,
 		RequireIfMatch: cfg.Keys.RequireIfMatch, Policies: rules, PublicURL: cfg.Server.PublicURL, StatusTTL: cfg.Status.TTL.Std(),
 		ChangeTimeout: cfg.Hydra.ChangeTimeout.Std(), Lease: cfg.Ledger.Lease.Std(),
 		HoursKept: cfg.Usage.HoursKept.Std(), DaysKept: cfg.Usage.DaysKept.Std(), Log: log})
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
+	self.service = service
 	return newApp(db, h, service, m, hooked, log), nil
 }
 

@@ -6,15 +6,11 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"net"
-	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/tokenos/tokenos/apikey"
-	"github.com/tokenos/tokenos/config"
-	"github.com/tokenos/tokenos/handlers"
-	"github.com/tokenos/tokenos/hydra"
 	"github.com/tokenos/tokenos/ledger"
 )
 
@@ -22,13 +18,26 @@ import (
 // each needs before it.
 var checks = []check{
 	{"configuration", "all the rest follows from it, and `tokenos serve` does not start with a wrong one", nil, checkConfiguration},
+	{"files", "whoever reads a secret of the server, or writes what it reads, is the server", []string{"configuration"}, checkFiles},
+	{"proxies", "whoever is trusted as a proxy may claim any address, and to have used HTTPS", []string{"configuration"}, checkProxies},
+	{"certificates", "programs refuse an address whose certificate is over or is not for it", []string{"configuration"}, checkCertificates},
 	{"ledger", "it holds the definition of every key; without it nothing can be changed", []string{"configuration"}, checkLedger},
 	{"server_secret", "with another one `tokenos serve` does not start, the audit is not proven, and repeated requests get no answer", []string{"ledger"}, checkServerSecret},
 	{"ledger_clock", "changes are taken over, and keys end, by two clocks that should be one", []string{"ledger"}, checkLedgerClock},
+	{"policies", "keys from before the rules go on working outside of them", []string{"ledger"}, checkPolicies},
+	{"token_lifetimes", "a JWT is taken until its end by whoever does not follow the status lists, also when its key has been revoked", []string{"ledger"}, checkTokenLifetimes},
 	{"hydra_admin", "no key can be made or changed without it", []string{"configuration"}, checkHydraAdmin},
 	{"hydra_version", "it decides what can be done with a key", []string{"hydra_admin"}, checkHydraVersion},
 	{"hydra_clock", "tokens and assertions are good from one clock's moment to another's", []string{"hydra_admin"}, checkHydraClock},
 	{"hydra_token_endpoint", "keys buy their tokens there, and `tokenos serve` checks their credentials there", []string{"configuration"}, checkTokenEndpoint},
+	{"hydra_issuer", "verifiers compare a token's issuer, and Hydra an assertion's audience, character by character", []string{"hydra_token_endpoint"}, checkIssuer},
+	{"hydra_admin_private", "Hydra's admin API asks nobody for a password: who reaches it has every client and every signing key", []string{"hydra_token_endpoint"}, checkAdminPrivate},
+	{"hydra_registration", "who may make clients in Hydra needs no key of ours", []string{"hydra_token_endpoint"}, checkRegistration},
+	{"hydra_scopes", "a client with a star in its scopes is granted what nobody listed", []string{"hydra_admin", "hydra_token_endpoint"}, checkScopes},
+	{"hydra_hashing", "every token that is bought with a secret costs Hydra this; a secret of 256 random bits gains nothing by it", []string{"hydra_admin", "hydra_token_endpoint"}, checkHashing},
+	{"signing_keys", "what signs JWTs decides how long they are, how dear, and who can verify them", []string{"hydra_admin"}, checkSigningKeys},
+	{"hydra_pool", "older Hydras on Postgres stop answering anybody when more JWTs are bought at once than there are connections", []string{"ledger", "hydra_version"}, checkPool},
+	{"hydra_tables", "Hydra keeps a row of every token until its janitor has run", []string{"configuration"}, checkTables},
 	{"token_hook", "only by its hook does Hydra refuse a key from the second on in which it ends, and only by it do tokens say whose they are", []string{"server_secret", "hydra_token_endpoint"}, checkTokenHook},
 }
 
@@ -40,44 +49,39 @@ func checkNames() []string {
 	return names
 }
 
-// patient is the installation under examination: what one check opened the next
-// ones use.
-type patient struct {
-	read   func() (*config.Config, error)
-	config *config.Config
-	ledger *ledger.DB
-	hydra  *hydra.Hydra
-}
-
-func (p *patient) close() {
-	if p.hydra != nil {
-		p.hydra.Close()
-	}
-	if p.ledger != nil {
-		_ = p.ledger.Close() // nothing was written
-	}
-}
-
 func checkConfiguration(_ context.Context, p *patient) finding {
 	invalid := func(err error) finding {
 		f := bad(err.Error(), "`tokenos config validate` lists all that is wrong, `tokenos config print --sources` where each value comes from")
 		f.code = exitUsage
 		return f
 	}
-	var err error
-	if p.config, err = p.read(); err != nil {
-		return invalid(err)
+	if !p.runs {
+		var err error
+		if p.config, err = p.read(); err != nil {
+			return invalid(err)
+		}
+		if p.rules, err = policies(p.config.Policies); err != nil {
+			return invalid(err)
+		}
+		if p.hydra, err = newHydra(p.config, slog.New(slog.DiscardHandler), nil); err != nil {
+			return invalid(err)
+		}
 	}
-	if p.hydra, err = newHydra(p.config, slog.New(slog.DiscardHandler), nil); err != nil {
-		return invalid(err)
-	}
-	if w := p.config.Warnings; len(w) > 0 {
+	// What is about files is another check's.
+	w := slices.DeleteFunc(slices.Clone(p.config.Warnings), func(s string) bool { return slices.Contains(p.config.Exposed, s) })
+	if len(w) > 0 {
 		return unwise("valid, but: "+strings.Join(w, "\n"), "change what the warning names")
 	}
 	return good("valid")
 }
 
 func checkLedger(ctx context.Context, p *patient) finding {
+	if p.runs {
+		if err := p.ledger.Ping(ctx); err != nil {
+			return away(err, "start the database")
+		}
+		return good(p.ledger.Kind() + " answers, and its schema is this program's")
+	}
 	c := ledgerConfig(p.config, slog.New(slog.DiscardHandler))
 	c.ReadOnly = true
 	var err error
@@ -113,77 +117,57 @@ func checkLedgerClock(ctx context.Context, p *patient) finding {
 	return compareClocks(ctx, "the database's", p.ledger.Clock, time.Millisecond)
 }
 
-func checkHydraAdmin(ctx context.Context, p *patient) finding {
-	if err := p.hydra.Ready(ctx); err != nil {
-		return away(err, "start Hydra and its database, or set hydra.admin_url to its admin API ("+p.config.Hydra.AdminURL+" now)")
-	}
-	return good(p.config.Hydra.AdminURL + " is ready")
-}
+// violationsMost bounds the pages of violations that are counted, of 2000 keys
+// each at most.
+const violationsMost = 50
 
-func checkHydraVersion(ctx context.Context, p *patient) finding {
-	found, err := p.hydra.Capabilities(ctx)
-	if err != nil {
-		return away(err, "set hydra.admin_url to Hydra's admin API itself, without a path or a proxy that answers for it")
+func checkPolicies(ctx context.Context, p *patient) finding {
+	if p.config.Policies == nil {
+		return good("there are no rules beyond the limits (keys.policy_file is empty)")
 	}
-	rotation := "a rotated secret ends at once, so rotation makes a successor"
-	if found.NativeRotation {
-		rotation = "it can keep a rotated secret valid"
-	}
-	return good(found.Version + "; " + rotation)
-}
-
-func checkHydraClock(ctx context.Context, p *patient) finding {
-	return compareClocks(ctx, "Hydra's", p.hydra.Clock, time.Second)
-}
-
-func checkTokenEndpoint(ctx context.Context, p *patient) finding {
-	at := p.hydra.TokenURL()
-	if err := p.hydra.CheckTokenEndpoint(ctx); err != nil {
-		return away(err, "let this machine reach "+at+" with a certificate that it trusts (hydra.ca_file), or set hydra.public_url to Hydra's public API")
-	}
-	return good(at + " answers in Hydra's words")
-}
-
-// checkTokenHook has Hydra ask its hook about the canary. This process has no part
-// in the answer: it comes from whichever server Hydra reaches, which knows the
-// canary only if it is of this installation. So a good one proves the whole way.
-func checkTokenHook(ctx context.Context, p *patient) finding {
-	if p.config.Hook.Listen == "" {
-		return bad("hook.listen is empty, so no server of this installation answers Hydra", "set hook.listen and hook.secret here and oauth2.token_hook in Hydra's configuration (docs/hook.md), or --skip token_hook if that is so on purpose")
-	}
-	service, err := apikey.New(apikey.Config{Ledger: p.ledger, Clients: p.hydra, ServerSecrets: secrets(p.config), Hook: true, Issuer: p.hydra})
+	service, err := p.visiting()
 	if err != nil {
 		return bad(err.Error(), "look at the configuration")
 	}
-	answer, err := service.TryHook(ctx)
-	const there = "in Hydra's configuration set oauth2.token_hook"
-	switch answer {
-	case apikey.HookRefuses:
-		return good("Hydra asks, and a running server of this installation answers")
-	case apikey.HookNotAsked:
-		return bad("Hydra asks no hook, or one that does not know this installation: keys that end are refused only once Hydra has heard of it", there+": "+hookSetting(p.config))
-	case apikey.HookFails:
-		return bad("Hydra's token hook fails, so nobody gets a token", "start `tokenos serve`, and "+there+".url to where Hydra reaches it: "+hookSetting(p.config))
-	case apikey.HookRefusesAll:
-		return bad("the hook refuses what we let pass, so nobody gets a token: it is another installation's, or Hydra shows it a wrong secret", there+": "+hookSetting(p.config))
-	case apikey.HookIssues:
-		return bad("Hydra issued a token to a client that should be disabled", "delete the client \"tokenos canary\" in Hydra, which is made anew; "+there+": "+hookSetting(p.config))
+	ctx = apikey.WithCaller(ctx, apikey.System("doctor"))
+	params, n := apikey.PolicyViolationsParams{Limit: 200}, 0
+	for range violationsMost {
+		page, err := service.PolicyViolations(ctx, params)
+		if err != nil {
+			return away(err, "look at the database")
+		}
+		n += len(page.Data)
+		if params.Cursor = page.NextCursor; params.Cursor == "" {
+			break
+		}
 	}
-	return away(err, "see that Hydra is ready, and try again")
+	few := ""
+	if params.Cursor != "" {
+		few = "at least "
+	}
+	if n > 0 {
+		return unwise(fmt.Sprintf("the rules are well-formed, and %s%d keys break them", few, n), "GET /v1/policies/violations lists the keys, each with what would mend it; or change the rules in keys.policy_file (docs/policy.md)")
+	}
+	if few != "" {
+		return unknown("there are too many keys to look at each")
+	}
+	return good("the rules are well-formed, and no key breaks them")
 }
 
-// hookSetting is what Hydra must be told, without the secret.
-func hookSetting(c *config.Config) string {
-	scheme := "http"
-	if c.Hook.TLS.Enabled() {
-		scheme = "https"
+// longJWT is how long a JWT may live without a word.
+const longJWT = apikey.Duration(time.Hour)
+
+func checkTokenLifetimes(ctx context.Context, p *patient) finding {
+	use, err := p.ledger.JWTUse(ctx)
+	switch {
+	case err != nil:
+		return away(err, "look at the database")
+	case use.Keys == 0:
+		return good("no key buys JWTs; an opaque token ends with its key")
+	case use.Longest > longJWT:
+		return unwise(fmt.Sprintf("%d keys buy JWTs, which live up to %s", use.Keys, use.Longest), "set token.lifetime of those keys to "+longJWT.String()+" at most, and token.max_lifetime in keys.policy_file; have every verifier follow /status (docs/api.md)")
 	}
-	host, port, err := net.SplitHostPort(c.Hook.Listen)
-	if a, bad := netip.ParseAddr(host); err != nil || host == "" || bad == nil && a.IsUnspecified() {
-		host = "THIS_MACHINE"
-	}
-	return fmt.Sprintf("{url: \"%s://%s%s\", auth: {type: api_key, config: {in: header, name: %s, value: HOOK_SECRET}}} with the value of hook.secret (docs/hook.md)",
-		scheme, net.JoinHostPort(host, port), handlers.HookPath, handlers.HookHeader)
+	return good(fmt.Sprintf("%d keys buy JWTs, which live up to %s", use.Keys, use.Longest))
 }
 
 const (

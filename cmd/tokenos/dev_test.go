@@ -69,6 +69,20 @@ func (i devInfo) api(t *testing.T) *client.Client {
 	return c
 }
 
+// healthy wants nothing to be wrong with what dev runs.
+func healthy(t *testing.T, info devInfo) {
+	t.Helper()
+	d, err := info.api(t).Doctor(t.Context())
+	if err != nil || d.Result != apikey.CheckPassed || len(d.Checks) != len(checks) {
+		t.Errorf("doctor: %+v, %v", d, err)
+	}
+	for _, c := range d.Checks {
+		if c.Result != passed && c.Name != "hydra_tables" {
+			t.Errorf("check %+v", c)
+		}
+	}
+}
+
 func (i devInfo) create(t *testing.T, name string) apikey.Issued {
 	t.Helper()
 	issued, err := i.api(t).Create(t.Context(), apikey.CreateParams{Name: name, Owner: "acme", Scopes: []string{"orders:read"}})
@@ -90,6 +104,7 @@ func TestDevJSON(t *testing.T) {
 	if got := statusOf(t.Context(), info.APIURL+"/health/ready"); got != http.StatusOK {
 		t.Errorf("readiness answers %d", got)
 	}
+	healthy(t, info)
 	interrupt(t, c, info)
 	if got := lines(c.stdout.String()); len(got) != 1 {
 		t.Errorf("stdout has %d lines: %q", len(got), got)

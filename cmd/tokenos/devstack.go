@@ -16,6 +16,7 @@ import (
 	"golang.org/x/oauth2/clientcredentials"
 
 	"github.com/tokenos/tokenos/apikey"
+	"github.com/tokenos/tokenos/config"
 	"github.com/tokenos/tokenos/handlers"
 	"github.com/tokenos/tokenos/hydra"
 	"github.com/tokenos/tokenos/hydradev"
@@ -117,13 +118,25 @@ func (d *devStack) wire(ctx context.Context, secret apikey.Secret) error {
 		h.Close()
 		return nil
 	})
+	self := &patient{config: d.standIn(), rules: d.policies, ledger: db, hydra: h, runs: true}
 	service, err := apikey.New(apikey.Config{Ledger: db, Clients: h, Tokens: h, TokenURL: h.TokenURL(), ServerSecrets: []apikey.Secret{secret},
-		Policies: d.policies, Hook: true, Issuer: h, PublicURL: "http://" + d.listener.Addr().String(), Log: d.log})
+		Policies: d.policies, Hook: true, Issuer: h, PublicURL: "http://" + d.listener.Addr().String(), Diagnose: self.diagnose, Log: d.log})
 	if err != nil {
 		return err
 	}
+	self.service = service
 	d.app = newApp(db, h, service, m, true, d.log)
 	return d.serveHook()
+}
+
+// standIn is what the doctor goes by where there is no configuration.
+func (d *devStack) standIn() *config.Config {
+	c := &config.Config{Hydra: config.Hydra{AdminURL: d.hydra.AdminURL(), PublicURL: d.hydra.PublicURL()}, Hook: config.Hook{Listen: d.hook.Addr().String()},
+		Ledger: config.Ledger{URL: config.NewSecret(d.folder.ledgerURL())}}
+	if d.options.policyFile != "" {
+		c.Policies = &config.PolicyFile{}
+	}
+	return c
 }
 
 // serveHook answers Hydra from now on: without its hook it issues no token, and

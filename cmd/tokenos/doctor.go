@@ -2,63 +2,27 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/tokenos/tokenos/apikey"
 	"github.com/tokenos/tokenos/config"
 )
 
-// checkTime bounds one check; the longest waits for Hydra, which waits for its
-// hook.
-const checkTime = 15 * time.Second
-
-// verdict is how a check came out.
-type verdict string
-
-const (
-	passed  verdict = "pass"
-	warned  verdict = "warn" // works, but somebody should look
-	failed  verdict = "fail"
-	skipped verdict = "skip" // not asked, because it could not be answered
-)
-
-// finding is what a check saw.
-type finding struct {
-	Check   string  `json:"name"`
-	Verdict verdict `json:"result"`
-	Seen    string  `json:"seen"`
-	Why     string  `json:"why"`           // it matters
-	Fix     string  `json:"fix,omitempty"` // the command or the setting
-	code    int     // to exit with if it failed
-}
-
-func good(seen string) finding        { return finding{Verdict: passed, Seen: seen} }
-func unwise(seen, fix string) finding { return finding{Verdict: warned, Seen: seen, Fix: fix} }
-func bad(seen, fix string) finding {
-	return finding{Verdict: failed, Seen: seen, Fix: fix, code: exitFailed}
-}
-func away(err error, fix string) finding {
-	return finding{Verdict: failed, Seen: err.Error(), Fix: fix, code: exitUnavailable}
-}
-
-// check is one question about an installation. Further ones join checks in
-// checks.go.
-type check struct {
-	name  string
-	why   string   // what depends on it
-	needs []string // checks before it that must not have failed
-	run   func(context.Context, *patient) finding
+// doctorOptions are the flags of tokenos doctor.
+type doctorOptions struct {
+	format           string
+	skips            []string
+	strict, fix, yes bool
+	hydraDSNFile     string
 }
 
 func (p program) doctor() *cobra.Command {
-	var format string
-	var skips []string
+	var o doctorOptions
 	c := &cobra.Command{
 		Use:   "doctor",
 		Short: "Find out what is wrong with an installation, and say what to do",
@@ -67,27 +31,47 @@ func (p program) doctor() *cobra.Command {
 			"too. It looks at the ledger without writing to it, and asks Hydra what it can do.\n" +
 			"For the token hook it buys a token for a client that is always disabled, as the\n" +
 			"server does every minute: Hydra then asks its hook, and only a running server of\n" +
-			"this installation answers well. If Hydra has lost that client, it is made again.\n\n" +
+			"this installation answers well. If Hydra has lost that client, it is made again.\n" +
+			"Two checks make a disabled client in Hydra, and remove it after a moment.\n\n" +
 			"Checks, and what depends on them:\n" + checkTable() + "\n" +
-			"Each passes, warns, fails, or is skipped because one that it needs has failed.\n" +
-			"Exit code 0 if none failed; 2 if the configuration did; 6 if only Hydra or the\n" +
-			"ledger does not answer, and trying again may help; else 1.",
+			"Each passes, warns, fails, or is skipped because it cannot be known.\n" +
+			"Exit code 0 if none failed (with --strict: nor warned); 2 if the configuration\n" +
+			"did; 6 if only Hydra or the ledger does not answer, and trying again may help;\n" +
+			"else 1.\n\n" +
+			"--fix shows what it would do, asks, and does it; --yes is the answer in scripts.\n" +
+			"It makes an ES256 key for JWTs where Hydra has none, and nothing else.",
 		RunE: func(c *cobra.Command, _ []string) error {
-			if err := oneOf("output", format, "table", "json"); err != nil {
+			if err := o.check(); err != nil {
 				return err
 			}
-			for _, name := range skips {
-				if err := oneOf("skip", name, checkNames()...); err != nil {
-					return err
-				}
-			}
-			return p.examine(c.Context(), &patient{read: func() (*config.Config, error) { return p.read(c) }}, skips, format)
+			return p.examine(c.Context(), func() *patient {
+				return &patient{read: func() (*config.Config, error) { return p.read(c) }, env: p.env, hydraDSNFile: o.hydraDSNFile}
+			}, o)
 		},
 	}
+	c.Flags().StringVarP(&o.format, "output", "o", "table", "table or json")
+	c.Flags().StringSliceVar(&o.skips, "skip", nil, "leave these checks out, for what is so on purpose")
+	c.Flags().BoolVar(&o.strict, "strict", false, "exit with 1 also if a check warns")
+	c.Flags().BoolVar(&o.fix, "fix", false, "mend what can be mended safely, after asking")
+	c.Flags().BoolVar(&o.yes, "yes", false, "with --fix: do not ask")
+	c.Flags().StringVar(&o.hydraDSNFile, "hydra-dsn-file", "", "file that holds Hydra's DSN (Postgres or SQLite), to look at its tables without writing")
 	configured(c)
-	c.Flags().StringVarP(&format, "output", "o", "table", "table or json")
-	c.Flags().StringSliceVar(&skips, "skip", nil, "leave these checks out, for what is so on purpose")
 	return c
+}
+
+func (o doctorOptions) check() error {
+	if err := oneOf("output", o.format, "table", "json"); err != nil {
+		return err
+	}
+	for _, name := range o.skips {
+		if err := oneOf("skip", name, checkNames()...); err != nil {
+			return err
+		}
+	}
+	if o.yes && !o.fix {
+		return usagef("--yes goes with --fix")
+	}
+	return nil
 }
 
 // checkTable lists the checks for people.
@@ -99,92 +83,112 @@ func checkTable() string {
 	return b.String()
 }
 
-// examine runs every check and writes what was found to stdout. The error is how
-// the program is to end.
-func (p program) examine(ctx context.Context, who *patient, skips []string, format string) error {
+// examine makes every check and writes what was found to stdout. The error is how
+// the program is to end. What is to be mended is mended after the first report,
+// and a second one tells how it stands then.
+func (p program) examine(ctx context.Context, who func() *patient, o doctorOptions) error {
+	all, repairs, err := p.look(ctx, who(), o)
+	if err != nil {
+		return err
+	}
+	if o.fix && len(repairs) > 0 {
+		if o.format == "table" {
+			if err := p.writeTable(all); err != nil {
+				return err
+			}
+		}
+		if err := p.mend(ctx, repairs, o.yes); err != nil {
+			return err
+		}
+		if all, _, err = p.look(ctx, who(), o); err != nil {
+			return err
+		}
+	}
+	if o.format == "json" { // what GET /v1/doctor answers
+		err = writeJSON(p.stdout, diagnosisOf(all, time.Now()))
+	} else {
+		err = p.writeTable(all)
+	}
+	if err != nil {
+		return err
+	}
+	return ending(all, o.strict)
+}
+
+// look makes every check once; a person hears which is being made. What was found
+// can be mended afterwards, by calls of its own.
+func (p program) look(ctx context.Context, who *patient, o doctorOptions) (all []finding, repairs []repair, err error) {
 	defer who.close()
 	var under atomic.Pointer[string]
 	stop := p.busy(func(since time.Duration) string {
 		return fmt.Sprintf("checking %s: %s since the start", *under.Load(), since)
 	})
 	defer stop()
-	var all []finding
-	for _, c := range checks {
-		under.Store(&c.name)
-		f := skipping(c, skips, all)
-		if f.Verdict != skipped {
-			within, cancel := context.WithTimeout(ctx, checkTime)
-			f = c.run(within, who)
-			cancel()
+	all = who.examined(ctx, o.skips, func(name string) { under.Store(&name) })
+	for _, f := range all {
+		if f.repair != nil {
+			repairs = append(repairs, *f.repair)
 		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		f.Check, f.Why = c.name, c.why
-		all = append(all, f)
 	}
-	stop()
-	write := p.writeTable
-	if format == "json" {
-		write = p.writeJSON
-	}
-	if err := write(all); err != nil {
-		return err
-	}
-	return ending(all)
+	return all, repairs, ctx.Err()
 }
 
-// skipping is a finding that skips the check, if it is to be.
-func skipping(c check, skips []string, before []finding) finding {
-	if slices.Contains(skips, c.name) {
-		return finding{Verdict: skipped, Seen: "left out by --skip"}
+// mend tells what will be done, asks, and does it.
+func (p program) mend(ctx context.Context, repairs []repair, yes bool) error {
+	for _, r := range repairs {
+		fmt.Fprintf(p.stderr, "to mend %s: %s\n", r.check, r.what)
 	}
-	for _, f := range before {
-		if slices.Contains(c.needs, f.Check) && (f.Verdict == failed || f.Verdict == skipped) {
-			return finding{Verdict: skipped, Seen: "cannot be known without " + f.Check}
+	if err := p.confirm(ctx, yes, "Do that?"); err != nil {
+		return err
+	}
+	for _, r := range repairs {
+		within, cancel := context.WithTimeout(ctx, checkTime)
+		err := r.do(within)
+		cancel()
+		if err != nil {
+			return fmt.Errorf("mend %s: %w", r.check, err)
 		}
+		fmt.Fprintf(p.stderr, "mended %s\n", r.check)
 	}
-	return finding{}
+	return nil
 }
 
 // unwell is the end of a doctor that found something.
 type unwell struct {
-	failed []string
-	of     int
-	code   int
+	found []string
+	of    int
+	code  int
+	what  string // they did
 }
 
 func (u unwell) Error() string {
-	return fmt.Sprintf("%d of %d checks failed: %s", len(u.failed), u.of, strings.Join(u.failed, ", "))
+	return fmt.Sprintf("%d of %d checks %s: %s", len(u.found), u.of, u.what, strings.Join(u.found, ", "))
 }
 
-// ending is nil if no check failed. Of several failures the one that trying again
-// does not help decides the exit code.
-func ending(all []finding) error {
-	out := unwell{of: len(all), code: exitUnavailable}
+// ending is nil if no check failed, and if it is to be strict none warned. Of
+// several failures the one that trying again does not help decides the exit code.
+func ending(all []finding, strict bool) error {
+	out := unwell{of: len(all), code: exitUnavailable, what: "failed"}
+	warnings := unwell{of: len(all), code: exitFailed, what: "warned"}
 	for _, f := range all {
-		if f.Verdict != failed {
-			continue
-		}
-		out.failed = append(out.failed, f.Check)
-		if f.code != exitUnavailable && out.code != exitUsage {
-			out.code = f.code
-		}
-	}
-	if len(out.failed) == 0 {
-		return nil
-	}
-	return out
-}
-
-// worst is the verdict on the whole.
-func worst(all []finding) verdict {
-	for _, v := range []verdict{failed, warned} {
-		if slices.ContainsFunc(all, func(f finding) bool { return f.Verdict == v }) {
-			return v
+		switch {
+		case f.Result == warned:
+			warnings.found = append(warnings.found, f.Name)
+		case f.Result != failed:
+		default:
+			out.found = append(out.found, f.Name)
+			if f.code != exitUnavailable && out.code != exitUsage {
+				out.code = f.code
+			}
 		}
 	}
-	return passed
+	switch {
+	case len(out.found) > 0:
+		return out
+	case strict && len(warnings.found) > 0:
+		return warnings
+	}
+	return nil
 }
 
 // writeTable is for people: what did not pass comes with the reason and the way
@@ -192,22 +196,26 @@ func worst(all []finding) verdict {
 func (p program) writeTable(all []finding) error {
 	width := 0
 	for _, f := range all {
-		width = max(width, len(f.Check))
+		width = max(width, len(f.Name))
 	}
 	indent := strings.Repeat(" ", len("fail")+width+4)
 	var b strings.Builder
 	for _, f := range all {
-		fmt.Fprintf(&b, "%s  %-*s  %s\n", f.Verdict, width, f.Check, strings.ReplaceAll(f.Seen, "\n", "\n"+indent))
-		if f.Verdict == warned || f.Verdict == failed {
+		fmt.Fprintf(&b, "%s  %-*s  %s\n", f.Result, width, f.Name, strings.ReplaceAll(f.Seen, "\n", "\n"+indent))
+		if f.Result == warned || f.Result == failed {
 			fmt.Fprintf(&b, "%swhy: %s\n%sfix: %s\n", indent, f.Why, indent, f.Fix)
 		}
 	}
-	_, err := fmt.Fprint(p.stdout, b.String())
+	_, err := fmt.Fprint(p.stdout, plain(b.String()))
 	return err
 }
 
-func (p program) writeJSON(all []finding) error {
-	out := json.NewEncoder(p.stdout)
-	out.SetEscapeHTML(false)
-	return out.Encode(map[string]any{"result": worst(all), "version": version(), "checks": all})
+// diagnosisOf is the whole in the form of the API.
+func diagnosisOf(all []finding, at time.Time) apikey.Diagnosis {
+	d := apikey.Diagnosis{Version: version(), CheckedAt: at.UTC().Truncate(time.Second), Checks: []apikey.Check{}}
+	for _, f := range all {
+		d.Checks = append(d.Checks, f.Check)
+	}
+	d.Result = apikey.WorstOf(d.Checks)
+	return d
 }

@@ -74,7 +74,7 @@ func TestManual(t *testing.T) {
 			return errors.Join(err, os.WriteFile(filepath.Join(e.WorkDir, "dev.json"), []byte(c.stdout.String()), 0o600),
 				os.WriteFile(filepath.Join(e.WorkDir, "first.sh"), []byte(first), 0o600))
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "await": await, "expand": expand,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "await": await, "expand": expand, "kid": kid,
 			"enrol": enrol, "sign": sign, "buys": buys},
 	})
 }
@@ -151,6 +151,14 @@ func expand(ts *testscript.TestScript, neg bool, args []string) {
 		text := os.Expand(ts.ReadFile(name), ts.Getenv)
 		ts.Check(os.WriteFile(ts.MkAbs(name), []byte(text), 0o600))
 	}
+}
+
+// kid puts the line in a file into $KID: kid FILE.
+func kid(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: kid FILE")
+	}
+	ts.Setenv("KID", strings.TrimSpace(ts.ReadFile(args[0])))
 }
 
 // patience is for what takes a moment, on a machine with much else to do.

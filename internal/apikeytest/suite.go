@@ -47,6 +47,7 @@ func Run(t *testing.T, f Fixture) {
 		"closed":      testRotateClosed,
 		"replay":      testRotationReplay,
 		"chain":       testRotationEvents,
+		"doctor":      testDoctor,
 		"dry run":     testDryRun,
 		"notices":     testNotices,
 		"idempotency": testIdempotency,

@@ -88,7 +88,7 @@ func NewWorld(t testing.TB, o Options) *World {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := apikey.Config{Ledger: db, Clients: h, Tokens: h, ServerSecrets: secrets, Policies: suitePolicies(), PublicURL: PublicURL, Now: o.Clock.Now, Log: log}
+	cfg := apikey.Config{Ledger: db, Clients: h, Tokens: h, ServerSecrets: secrets, Policies: suitePolicies(), Diagnose: suiteDiagnosis(), PublicURL: PublicURL, Now: o.Clock.Now, Log: log}
 	if o.Config != nil {
 		o.Config(&cfg)
 	}
