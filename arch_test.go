@@ -31,6 +31,7 @@ var arrows = map[string][]string{
 	"keyauth":             {},
 	"keyauth/ginauth":     {"keyauth"},
 	"ledger":              {"apikey"},
+	"manifest":            {"apikey"},
 	"scan":                {"apikey"},
 	"snippets":            {},
 	"tools/hydra":         {"hydradev"},
