@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -81,8 +82,11 @@ type file struct {
 	Source
 	problems *Error
 	now      time.Time
-	lines    map[string]int // of the document being read, by RFC 6901 pointer
-	bad      bool           // the document being read has a problem
+	lines    map[string]int  // of the document being read, by RFC 6901 pointer
+	faulty   map[string]bool // its members that have a problem
+	unread   map[string]bool // those of them that could not even be read
+	strange  bool            // it has members that are not known
+	bad      bool            // it has a problem
 }
 
 func (f *file) documents(before int) (docs []Document) {
@@ -109,13 +113,12 @@ func (f *file) documents(before int) (docs []Document) {
 }
 
 func (f *file) document(n *yaml.Node) (d Document, ok bool) {
-	f.lines, f.bad = map[string]int{}, false
+	f.lines, f.faulty, f.strange, f.bad = map[string]int{}, map[string]bool{}, false, false
 	if at := referring(n); at != nil {
 		f.problem(at.Line, "", "anchors, aliases, merge keys and tags are not supported", "write the value out")
 		return d, false
 	}
-	d = f.read(n)
-	if !f.bad {
+	if d = f.read(n); n.Kind == yaml.MappingNode {
 		f.check(&d)
 	}
 	return d, !f.bad
@@ -159,7 +162,14 @@ func (f *file) problem(line int, member, detail, fix string) {
 
 // at reports a problem at a place in the document.
 func (f *file) at(pointer, detail, fix string) {
+	f.faulty[top(pointer)] = true
 	f.problem(f.line(pointer), strings.ReplaceAll(strings.Trim(pointer, "/"), "/", "."), detail, fix)
+}
+
+// top is the member of the document that a pointer leads into.
+func top(pointer string) string {
+	name, _, _ := strings.Cut(strings.TrimPrefix(pointer, "/"), "/")
+	return name
 }
 
 // line is where a pointer leads, or what is nearest above it.
@@ -188,8 +198,9 @@ func (f *file) check(d *Document) {
 	}
 	def, err := p.Definition(f.now)
 	if invalid, ok := errors.AsType[*apikey.InvalidError](err); ok {
+		f.unread = maps.Clone(f.faulty)
 		for _, wrong := range invalid.Fields {
-			f.at(strings.TrimPrefix(wrong.Pointer, "#"), wrong.Detail, wrong.Fix)
+			f.refused(strings.TrimPrefix(wrong.Pointer, "#"), wrong)
 		}
 		return
 	}
@@ -197,7 +208,18 @@ func (f *file) check(d *Document) {
 		f.problem(d.Line, "", "cannot be checked", "")
 		return
 	}
-	d.accept(def)
+	if !f.bad {
+		d.accept(def)
+	}
+}
+
+// refused reports what apikey says about a member, unless it follows from what
+// is known to be wrong: a member that could not be read, or has another name.
+func (f *file) refused(pointer string, wrong apikey.FieldError) {
+	_, given := f.lines["/"+top(pointer)]
+	if given && !f.unread[top(pointer)] || !given && !f.strange {
+		f.at(pointer, wrong.Detail, wrong.Fix)
+	}
 }
 
 // accept takes over the members in the form that keys have.

@@ -137,10 +137,10 @@ var refusals = []struct {
 	{"lines of lists", "name: a\nowner: o\nscopes:\n  - a\n  - \"VALUE*\"", []string{"F:5: scopes.1 wildcards"}},
 	{"numbers", "name: 12\nowner: true\nscopes: [1]\nlabels: {v: 1.0}", []string{"F:1: name must be text; put it in quotes", "F:2: owner must be text", "F:3: scopes.0 must be text", "F:4: labels a label's value must be text"}},
 	{"no value", "name:\nowner: o\nscopes: ~", []string{"F:1: name has no value", "F:3: scopes has no value"}},
-	{"twice", "name: a\nname: VALUE\nlabels: {a: b, a: VALUE}", []string{"F:2: name is given twice", "F:3: a is given twice"}},
+	{"twice", "name: a\nname: VALUE\nlabels: {a: b, a: VALUE}\nowner: o\nscopes: [s]", []string{"F:2: name is given twice", "F:3: a is given twice"}},
 	{"no mapping", "- VALUE", []string{"F:1: must be a mapping"}},
 	{"text alone", "VALUE", []string{"F:1: must be a mapping"}},
-	{"name that is a list", "? [VALUE]\n: x", []string{"F:1: has a member whose name is not text"}},
+	{"name that is a list", "? [VALUE]\n: x\nname: n\nowner: o\nscopes: [s]", []string{"F:1: has a member whose name is not text"}},
 	{"anchor", "name: &x VALUE\nowner: *x", []string{"F:1: anchors, aliases, merge keys and tags are not supported"}},
 	{"merge", "<<: {name: VALUE}", []string{"F:1: anchors, aliases"}},
 	{"tag", "name: !!binary VALUE", []string{"F:1: anchors, aliases, merge keys and tags"}},
@@ -148,14 +148,14 @@ var refusals = []struct {
 	{"not YAML", "name: a\nowner: [VALUE\n", []string{"F:1: cannot be read as YAML from here on"}},
 	{"good, then not YAML", "name: a\nowner: o\nscopes: [s]\n---\n\t: VALUE", []string{"F:5: cannot be read as YAML from here on"}},
 	{"id", "id: VALUE/VALUE\nname: a\nowner: o\nscopes: [s]", []string{"F:1: id is not the id of a key"}},
-	{"durations", "expires_at: 90d\ntoken: {lifetime: VALUE}\nstatus: revoked", []string{"F:1: expires_at must be a moment such as 2027-01-31T00:00:00Z or never", "F:2: token.lifetime must be a duration", "F:3: status must be active or disabled"}},
+	{"durations", "expires_at: 90d\ntoken: {lifetime: VALUE}\nstatus: revoked\nname: n\nowner: o\nscopes: [s]", []string{"F:1: expires_at must be a moment such as 2027-01-31T00:00:00Z or never", "F:2: token.lifetime must be a duration", "F:3: status must be active or disabled"}},
 	{"words", "name: a\nowner: o\nscopes: [s]\nenvironment: VALUE\nauth_method: VALUE\ntoken: {format: VALUE}", []string{"F:4: environment must be live or test", "F:5: auth_method must be", "F:6: token.format must be opaque or jwt"}},
 	{"label", "name: a\nowner: o\nscopes: [s]\nlabels:\n  ok: ok\n  \"bad name\": VALUE", []string{"F:4: labels a label's name has"}},
 	{"keys of a secret", "name: a\nowner: o\nscopes: [s]\npublic_keys: [{file: pub.pem}]", []string{"F:4: public_keys public keys go with private_key_jwt only"}},
 	{"no public key", "name: a\nowner: o\nscopes: [s]\nauth_method: private_key_jwt\npublic_keys: []", []string{"F:5: public_keys private_key_jwt needs at least one public key"}},
-	{"private keys", "public_keys:\n- file: private.pem\n- jwk: {kty: EC, d: VALUE}\n- jwk: '{\"kty\":\"oct\",\"k\":\"VALUE\"}'", []string{
+	{"private keys", "public_keys:\n- file: private.pem\n- jwk: {kty: EC, d: VALUE}\n- jwk: '{\"kty\":\"oct\",\"k\":\"VALUE\"}'\nname: n\nowner: o\nscopes: [s]\nauth_method: private_key_jwt", []string{
 		"F:2: public_keys.0.file is a private key: only its public half is registered", "F:3: public_keys.1.jwk is a private key", "F:4: public_keys.2.jwk is a private key"}},
-	{"bad public keys", "public_keys:\n- file: VALUE\n- file: long.pem\n- pem: VALUE\n- jwk: '{VALUE'\n- {}\n- {pem: a, file: pub.pem}", []string{
+	{"bad public keys", "public_keys:\n- file: VALUE\n- file: long.pem\n- pem: VALUE\n- jwk: '{VALUE'\n- {}\n- {pem: a, file: pub.pem}\nname: n\nowner: o\nscopes: [s]\nauth_method: private_key_jwt", []string{
 		"F:2: public_keys.0.file the file cannot be read: no such file", "F:3: public_keys.1.file the file is too long", "F:4: public_keys.2.pem is neither PEM",
 		"F:5: public_keys.3.jwk is not a JSON Web Key", "F:6: public_keys.4 must have one of jwk, pem and file", "F:7: public_keys.5.pem is neither PEM", "F:7: public_keys.5 must have one"}},
 	{"weak public key", "name: a\nowner: o\nscopes: [s]\nauth_method: private_key_jwt\npublic_keys: [{jwk: {kty: OKP, crv: Ed25519, x: VALUE}}]", []string{"F:5: public_keys.0.jwk.kty EdDSA keys cannot be used"}},

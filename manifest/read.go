@@ -105,6 +105,7 @@ func shown(name string) string {
 }
 
 func (f *file) unknown(at string, name *yaml.Node, known []string) {
+	f.strange = true
 	member := strings.ReplaceAll(strings.TrimPrefix(at+"/", "/"), "/", ".") + shown(name.Value)
 	why, told := misplaced[name.Value]
 	near := nearest(name.Value, known)
@@ -151,6 +152,7 @@ func (f *file) labels(at string, n *yaml.Node) map[string]string {
 	out := map[string]string{}
 	f.each(at, n, func(here string, name, value *yaml.Node) {
 		if value.Kind != yaml.ScalarNode || value.ShortTag() != "!!str" {
+			f.faulty["labels"] = true
 			f.problem(value.Line, "labels", "a label's value must be text", "put it in quotes")
 			return
 		}

@@ -43,6 +43,11 @@ type hinted struct {
 
 func (h hinted) Unwrap() error { return h.error }
 
+// silent is an exit code for scripts to read. What there was to say has been said.
+type silent struct{ code int }
+
+func (s silent) Error() string { return fmt.Sprintf("exit code %d", s.code) }
+
 // withHint adds the next step; nil stays nil, and a hint nearer to the cause wins.
 func withHint(err error, hint string) error {
 	if err == nil {
@@ -76,6 +81,9 @@ func (p program) exitCode(ctx context.Context, ran *cobra.Command, err error) in
 		}
 		p.complain(ran, err)
 		return exitInterrupted
+	}
+	if said, ok := errors.AsType[silent](err); ok {
+		return said.code
 	}
 	code := codeOf(err)
 	_, usage := errors.AsType[usageError](err)

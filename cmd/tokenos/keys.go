@@ -21,6 +21,7 @@ func (p program) keys() *cobra.Command {
 	c := group("keys", "Make, look at, change and end API keys", "Make, look at, change and end API keys, at a running server.\n\n"+remoteHelp)
 	r := p.remote(c)
 	c.AddCommand(r.keysList(), r.keysGet(), r.keysCreate())
+	c.AddCommand(hidden(r.apply()), hidden(r.export())) // at home at the top
 	return c
 }
 

@@ -219,16 +219,21 @@ func (p *place) abandon() {
 
 // keep writes id and secret to the file, down to the disk.
 func (p *place) keep(id, secret, tokenURL string) error {
-	text := fmt.Sprintf("TOKENOS_CLIENT_ID=%s\nTOKENOS_CLIENT_SECRET=%s\n", id, secret)
-	if tokenURL != "" {
-		text += "TOKENOS_TOKEN_URL=" + tokenURL + "\n"
-	}
-	_, err := p.file.WriteString(text)
+	_, err := p.file.WriteString(envFileText(id, secret, tokenURL))
 	if err = errors.Join(err, p.file.Sync()); err != nil {
 		return err
 	}
 	p.kept = true
 	return p.file.Close()
+}
+
+// envFileText is what a file with a new credential holds.
+func envFileText(id, secret, tokenURL string) string {
+	text := fmt.Sprintf("TOKENOS_CLIENT_ID=%s\nTOKENOS_CLIENT_SECRET=%s\n", id, secret)
+	if tokenURL != "" {
+		text += "TOKENOS_TOKEN_URL=" + tokenURL + "\n"
+	}
+	return text
 }
 
 // showNew writes a new credential where it is to go, and words about it to stderr.
