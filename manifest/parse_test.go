@@ -3,6 +3,7 @@ package manifest_test
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -47,11 +48,6 @@ func parse(t *testing.T, text string) []manifest.Document {
 		t.Fatalf("%v\n%s", err, text)
 	}
 	return docs
-}
-
-// indented puts spaces before each line.
-func indented(text string) string {
-	return "      " + strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n      ")
 }
 
 // A document with every member is read into the form that keys have.
@@ -235,5 +231,26 @@ func TestParseBomb(t *testing.T) {
 	}
 	if _, err := manifest.Parse([]manifest.Source{source("F", text)}, now); err == nil || !strings.Contains(err.Error(), "F:1: anchors, aliases") {
 		t.Errorf("%v", err)
+	}
+}
+
+// The example in docs/keys-as-code.md is read, and says what it seems to.
+func TestDocumentation(t *testing.T) {
+	raw, err := os.ReadFile("../docs/keys-as-code.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, found := strings.Cut(string(raw), "<!-- keys -->\n```yaml\n")
+	text, _, ended := strings.Cut(rest, "```\n<!-- /keys -->")
+	if !found || !ended {
+		t.Fatal("docs/keys-as-code.md has no example")
+	}
+	docs := parse(t, text)
+	if len(docs) != 2 || len(docs[1].PublicKeys) != 2 || docs[1].PublicKeys[0].ExpiresAt == nil {
+		t.Fatalf("read as %+v", docs)
+	}
+	d := docs[0]
+	if d.Description == nil || d.Labels == nil || d.AuthMethod == "" || d.Audiences == nil || d.Token.Format == "" || d.Token.Lifetime == nil || !d.ExpiresAt.Set || d.Status == "" {
+		t.Errorf("a member is not in the example: %+v", d)
 	}
 }

@@ -395,6 +395,15 @@ func (a *applyTest) policy() {
 	if code != exitConflict || !strings.Contains(stdout, "! ruled/live n") || !strings.Contains(stdout, "scopes.1 ") {
 		a.t.Errorf("exit code %d\n%s", code, stdout)
 	}
+	reader := *a
+	reader.ctx = apikey.WithCaller(a.t.Context(), apikeytest.Caller([]apikey.Right{apikey.KeysRead}, "ruled"))
+	text = strings.Replace(text, "[s]", "[s]\ndescription: x", 1)
+	if code, stdout, _ := reader.apply(a.w.Service, text, applying{dryRun: true, exitCode: true}); code != exitFailed || !strings.HasSuffix(stdout, "plan: 1 to change\n") {
+		a.t.Errorf("who may only read: exit code %d\n%s", code, stdout)
+	}
+	if code, _, _ := reader.apply(a.w.Service, text, applying{}); code != exitConflict {
+		a.t.Errorf("who may only read, and applies: exit code %d", code)
+	}
 	code, _, stderr := a.apply(a.w.Service, "name: new\nowner: ruled\nscopes: [t]\n", applying{})
 	if code != exitUsage || !strings.Contains(stderr, "error: F:1 ruled/live new: scopes.0 ") {
 		a.t.Errorf("exit code %d\n%s", code, stderr)
