@@ -10,6 +10,7 @@ import (
 const (
 	MaxBytes     = 16 << 20 // of all texts together
 	MaxDocuments = 10_000
+	maxDocument  = 128 << 10 // bytes of one; the largest key there can be has about half
 	maxProblems  = 100
 	maxKeyFile   = 64 << 10 // of a file with a public key
 )

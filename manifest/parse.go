@@ -90,6 +90,10 @@ type file struct {
 }
 
 func (f *file) documents(before int) (docs []Document) {
+	if line := f.tooLong(); line > 0 {
+		f.problem(line, "", fmt.Sprintf("has a document of more than %d KiB", maxDocument>>10), "")
+		return nil
+	}
 	dec := yaml.NewDecoder(bytes.NewReader(f.Text))
 	for {
 		var root yaml.Node
@@ -110,6 +114,24 @@ func (f *file) documents(before int) (docs []Document) {
 			docs = append(docs, d)
 		}
 	}
+}
+
+// tooLong is the line in which a document becomes longer than one may be, 0 if
+// none does. YAML takes much memory for little text, and is read document by
+// document. The mark --- at the beginning of a line begins one, whatever stands
+// before it (YAML 1.2.2 section 9.1.2).
+func (f *file) tooLong() int {
+	n, size := 0, 0
+	for line := range bytes.Lines(f.Text) {
+		n++
+		if rest, begins := bytes.CutPrefix(line, []byte("---")); begins && (len(rest) == 0 || bytes.ContainsAny(rest[:1], " \t\r\n")) {
+			size = 0
+		}
+		if size += len(line); size > maxDocument {
+			return n
+		}
+	}
+	return 0
 }
 
 func (f *file) document(n *yaml.Node) (d Document, ok bool) {

@@ -217,6 +217,10 @@ func TestParseBounds(t *testing.T) {
 	if want := "F:20002: is one document too many: 10000 at once are enough; apply fewer files at once"; err == nil || err.Error() != want {
 		t.Errorf("%v", err)
 	}
+	_, err = manifest.Parse([]manifest.Source{source("F", "name: a\nowner: o\nscopes: [s]\n---\n# long\n["+strings.Repeat("x,", 64<<10))}, now)
+	if want := "F:6: has a document of more than 128 KiB"; err == nil || err.Error() != want {
+		t.Errorf("%v", err)
+	}
 	_, err = manifest.Parse([]manifest.Source{source("F", strings.Repeat("---\nx: y\n", 150))}, now)
 	if wrong, ok := errors.AsType[*manifest.Error](err); !ok || len(wrong.Problems) != 100 || wrong.More != 50 || !strings.HasSuffix(err.Error(), "\nand 50 more") {
 		t.Errorf("%v", err)

@@ -112,6 +112,11 @@ func current(k *apikey.Key) bool {
 	return !revoked(k) && k.ReplacedBy == nil && k.Kind != apikey.KindManagement
 }
 
+// About reports whether a document without id is about the key.
+func About(d Document, k apikey.Key) bool {
+	return current(&k) && nameOf(d) == name{k.Owner, k.Environment, k.Name}
+}
+
 func revoked(k *apikey.Key) bool {
 	return k.Status == apikey.StatusRevoked || slices.Contains(k.Flags, apikey.FlagRevoking)
 }

@@ -63,16 +63,8 @@ func (a *apply) carry(ctx context.Context, s *step, tokenURL string) error {
 
 // create makes a key, or has it answered again, and hands over its secret.
 func (a *apply) create(ctx context.Context, s *step, tokenURL string) error {
-	if s.makesSecret() {
-		if err := a.to.begin(s); err != nil {
-			return err
-		}
-	}
-	out, err := a.api.Create(ctx, s.params)
+	out, err := a.make(ctx, s)
 	if err != nil {
-		if s.makesSecret() && settled(err) && !s.resume {
-			a.to.abandon(s)
-		}
 		return err
 	}
 	if s.resume && out.Key.ID != s.id {
@@ -85,6 +77,53 @@ func (a *apply) create(ctx context.Context, s *step, tokenURL string) error {
 	}
 	s.where, err = a.to.deliver(ctx, s, credential{out.Key, out.Secret, tokenURL})
 	return err
+}
+
+// mostStale bounds the keys of one document within a day that are answered again
+// although they are not its keys any more.
+const mostStale = 4
+
+// make asks for the key. The answer may be that of an earlier apply of the same
+// document, about a key that was deleted, renamed or ended since: then there is
+// none, and another is asked for.
+func (a *apply) make(ctx context.Context, s *step) (apikey.Issued, error) {
+	for n := 0; ; n++ {
+		out, err := a.makeOnce(ctx, s)
+		if s.resume || n == mostStale {
+			return out, err
+		}
+		stale := "gone"
+		if !errors.Is(err, apikey.ErrReplayExpired) {
+			if err != nil || a.isStill(ctx, s, out.Key.ID) {
+				return out, err
+			}
+			stale = out.Key.ID
+		}
+		if s.makesSecret() {
+			a.to.abandon(s)
+		}
+		s.params.IdempotencyKey += "-" + stale
+	}
+}
+
+func (a *apply) makeOnce(ctx context.Context, s *step) (apikey.Issued, error) {
+	if s.makesSecret() {
+		if err := a.to.begin(s); err != nil {
+			return apikey.Issued{}, err
+		}
+	}
+	out, err := a.api.Create(ctx, s.params)
+	if err != nil && s.makesSecret() && settled(err) && !s.resume {
+		a.to.abandon(s)
+	}
+	return out, err
+}
+
+// isStill reports whether a key that was answered is the document's, as far as is
+// known.
+func (a *apply) isStill(ctx context.Context, s *step, id string) bool {
+	k, err := a.api.Get(ctx, id)
+	return err != nil || manifest.About(*s.Document, k)
 }
 
 // update makes the calls that a key needs: a pause first and its end last, so
