@@ -179,6 +179,7 @@ func TestPlanPublicKeys(t *testing.T) {
 		{"ended on the server", "[{file: pub.pem}]", []apikey.PublicKey{one, gone}, "unchanged"},
 		{"ended in the document", "[{file: pub.pem}, {file: pub.jwk, expires_at: 2020-01-01T00:00:00Z}]", []apikey.PublicKey{one}, "unchanged"},
 		{"all ended in the document", "[{file: pub.jwk, expires_at: 2020-01-01T00:00:00Z}]", []apikey.PublicKey{one}, "refused every public key of the document has ended"},
+		{"ended in the document alone", "[{file: pub.pem}, {file: pub.jwk, expires_at: 2020-01-01T00:00:00Z}]", []apikey.PublicKey{one, two}, "change -" + two.KID},
 		{"another end", "[{file: pub.pem, expires_at: 2030-01-01T00:00:00Z}]", []apikey.PublicKey{one}, "refused the end of a registered public key"},
 		{"another algorithm", "[{file: pub.jwk}]", []apikey.PublicKey{{KID: "x", Alg: "RS256"}}, "refused the public keys of this key are for RS256"},
 	} {
@@ -215,9 +216,11 @@ func TestPrune(t *testing.T) {
 		key("k11", ours, named("over"), replacedBy("k12"), func(k *apikey.Key) { k.EndsAt = new(now) }), key("k12", named("over"), after("k11")),
 		key("k13", ours, named("two")), key("k14", ours, named("two")),
 		key("k15", ours, named("bad")),
+		key("k17", ours, named("odd"), replacedBy("k18")), key("k18", ours, named("odd"), after("k17"), revoked),
 		key("k16", ours, named("elsewhere"), func(k *apikey.Key) { k.Labels = map[string]string{"managed-by": "terraform"} }),
 	}
-	text := doc() + "---\nname: rotated\nowner: o\nscopes: [s]\n---\nname: two\nowner: o\nscopes: [s]\n---\nname: bad\nowner: o\nscopes: [s]\nauth_method: private_key_jwt\npublic_keys: [{file: pub.pem}]\n"
+	text := doc() + "---\nname: rotated\nowner: o\nscopes: [s]\n---\nname: two\nowner: o\nscopes: [s]\n---\nname: bad\nowner: o\nscopes: [s]\nauth_method: private_key_jwt\npublic_keys: [{file: pub.pem}]\n" +
+		"---\nid: k17\nname: odd\nowner: o\nscopes: [s]\n"
 	var got []string
 	for _, c := range manifest.Plan(parse(t, text), keys, manifest.Options{Prune: true, Now: now}) {
 		if c.Action == manifest.Revoke {

@@ -215,6 +215,11 @@ func (a *applyTest) rotated() {
 	if a.must(nil, err); !cmp.Equal(k.Scopes, []string{"t"}) {
 		a.t.Errorf("scopes %v of the successor", k.Scopes)
 	}
+	moved := "id: " + first.ID + "\nname: n\nowner: ro-new\nscopes: [t]\n"
+	a.want(a.w.Service, moved, 0, "1 to change", "1 done\n")
+	a.want(a.w.Service, moved, 0, "1 unchanged", "")
+	a.want(a.w.Service, strings.Replace(moved, "ro-new", "ro", 1), 0, "1 to change", "1 done\n")
+	text = strings.Replace(text, "[s]", "[t]", 1)
 	a.want(a.w.Service, text+"auth_method: private_key_jwt\n", exitConflict, "1 refused", "")
 	code, stdout, _ := a.apply(a.w.Service, "name: other\nowner: ro\nscopes: [s]\n", applying{prune: true})
 	if code != 0 || !strings.Contains(stdout, "- ro/live n  "+first.ID) || !strings.Contains(stdout, "- ro/live n  "+next.Key.ID) {
@@ -250,6 +255,10 @@ func (a *applyTest) changedMeanwhile() {
 	code, _, stderr = a.apply(meddled{API: a.w.Service, get: meddle()}, disabled, applying{})
 	if code != exitConflict || !strings.Contains(stderr, "the key has changed since the plan was made") {
 		a.t.Errorf("a pause of what was changed: exit code %d\n%s", code, stderr)
+	}
+	code, _, stderr = a.apply(meddled{API: a.w.Service, get: meddle()}, "name: two\nowner: cm\nscopes: [t]\n", applying{prune: true})
+	if code != exitConflict || !strings.Contains(stderr, "error: cm/live one: the key has changed since the plan was made") {
+		a.t.Errorf("an end of what was changed: exit code %d\n%s", code, stderr)
 	}
 }
 

@@ -134,7 +134,7 @@ func pathless(err error) error {
 // changes between them, and it would be made twice.
 func liveKeys(ctx context.Context, api apikey.API, docs []manifest.Document) ([]apikey.Key, error) {
 	var out []apikey.Key
-	owners, have := map[string]bool{}, map[string]bool{}
+	owners, have := map[string]bool{}, map[string]apikey.Key{}
 	for _, d := range docs {
 		if owners[d.Owner] {
 			continue
@@ -149,13 +149,14 @@ func liveKeys(ctx context.Context, api apikey.API, docs []manifest.Document) ([]
 		}
 	}
 	for _, k := range out {
-		have[k.ID] = true
+		have[k.ID] = k
 	}
 	for _, d := range docs {
-		if d.ID == "" || have[d.ID] {
+		k, listed := have[d.ID]
+		if d.ID == "" || listed && k.ReplacedBy == nil {
 			continue
 		}
-		keys, err := keyAndSuccessors(ctx, api, d.ID)
+		keys, err := keyAndSuccessors(ctx, api, d.ID) // which may have another owner now
 		if err != nil {
 			return nil, err
 		}
