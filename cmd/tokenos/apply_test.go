@@ -324,7 +324,7 @@ func (a *applyTest) noPlace() {
 	}
 	text := "name: n\nowner: np\nscopes: [s]\n"
 	code, _, stderr := a.apply(meddled{API: a.w.Service, create: meddle}, text, applying{})
-	if code == 0 || !strings.Contains(stderr, "was made, but could not be written") || !strings.Contains(stderr, "apply again within a day") {
+	if code != exitFailed || !strings.Contains(stderr, "was made, but could not be written") || !strings.Contains(stderr, "apply again within a day") {
 		a.t.Errorf("exit code %d\n%s", code, stderr)
 	}
 	if text, _ := os.ReadFile(path); string(text) != "mine" {

@@ -25,6 +25,9 @@ func (r *remote) documents(ctx context.Context, names []string) ([]manifest.Docu
 	}
 	var sources []manifest.Source
 	for _, name := range names {
+		if looksSecret(name) {
+			return nil, usagef("--file takes the name of a file; nothing secret stands in an argument")
+		}
 		found, err := r.sources(ctx, name)
 		if err != nil {
 			return nil, err

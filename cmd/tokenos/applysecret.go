@@ -147,7 +147,8 @@ func (d *secretsDir) deliver(_ context.Context, s *step, c credential) (string, 
 		return path, nil
 	}
 	if err := writeNew(path, text); err != nil {
-		return "", withHint(lostSecret(c.key.ID, err), "mend that and apply again within a day: it writes the same secret then")
+		plainly := errors.New(err.Error()) // no mistake in the call any more: something was done
+		return "", withHint(lostSecret(c.key.ID, plainly), "mend that and apply again within a day: it writes the same secret then")
 	}
 	d.abandon(s)
 	return path, nil
