@@ -35,7 +35,10 @@ var arrows = map[string][]string{
 	"scan":                {"apikey"},
 	"snippets":            {},
 	"tools/hydra":         {"hydradev"},
-	"web":                 {"apikey", "snippets"},
+	"web":                 {"apikey", "snippets", "web/assets", "web/oidc", "web/ui"},
+	"web/assets":          {},
+	"web/oidc":            {},
+	"web/ui":              {"apikey"},
 	"webhooks":            {"apikey"},
 	"internal/pgtest":     {},
 	"internal/runtest":    {},
@@ -53,6 +56,8 @@ var outside = map[string][]string{
 	"github.com/gin-gonic/gin":       {"handlers", "keyauth/ginauth", "examples/api", "web", "cmd/tokenos"},
 	"github.com/uptrace/bun":         {"ledger"},
 	"modernc.org/sqlite":             {"ledger"},
+	"github.com/coreos/go-oidc":      {"web/oidc"},
+	"github.com/alexedwards/scs":     {"web"},
 	// The names of metrics stand in one place; the rooms tell observers.
 	"github.com/prometheus/client_golang": {"cmd/tokenos"},
 }

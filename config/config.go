@@ -8,18 +8,19 @@ package config
 // minLength, maxLength, maxItems, pattern and enum are huma's. A key without
 // required has a usable default.
 type Config struct {
-	Server          Server   `json:"server" doc:"The public side: REST API and pages."`
-	Ops             Ops      `json:"ops" doc:"The side for operators."`
-	Hook            Hook     `json:"hook" doc:"Where Hydra asks before it issues a token (docs/hook.md)."`
-	Hydra           Hydra    `json:"hydra" doc:"The Ory Hydra whose clients are our keys."`
-	Ledger          Ledger   `json:"ledger" doc:"The SQL database that holds the definition of every key."`
-	Secret          Secret   `json:"secret" required:"true" secret:"true" minLength:"32" maxLength:"1024" pattern:"^[!-+.-~-]*$" patternDescription:"visible ASCII characters without spaces and commas" doc:"Server secret: signs the event chain and derives what is shown once. At least 32 random characters, for example from \"openssl rand -base64 32\". Losing it ends replays and breaks the chain's proof."`
-	PreviousSecrets []Secret `json:"previous_secrets" secret:"true" maxItems:"8" minLength:"32" maxLength:"1024" pattern:"^[!-+.-~-]*$" patternDescription:"visible ASCII characters without spaces and commas" doc:"Server secrets used before, newest first: still accepted, never used for anything new."`
-	Keys            Keys     `json:"keys" doc:"How keys may be changed."`
-	Usage           Usage    `json:"usage" doc:"How long it is kept what keys were used for."`
-	Limits          Limits   `json:"limits" doc:"How often one process answers whom. Each limit is a bucket: _burst requests at once, _per_minute of them afterwards."`
-	Status          Status   `json:"status" doc:"The status lists at /status, which tell verifiers of JWTs what keys have ended."`
-	Log             Log      `json:"log" doc:"What is logged, to standard error."`
+	Server          Server    `json:"server" doc:"The public side: REST API and pages."`
+	Ops             Ops       `json:"ops" doc:"The side for operators."`
+	Hook            Hook      `json:"hook" doc:"Where Hydra asks before it issues a token (docs/hook.md)."`
+	Hydra           Hydra     `json:"hydra" doc:"The Ory Hydra whose clients are our keys."`
+	Ledger          Ledger    `json:"ledger" doc:"The SQL database that holds the definition of every key."`
+	Secret          Secret    `json:"secret" required:"true" secret:"true" minLength:"32" maxLength:"1024" pattern:"^[!-+.-~-]*$" patternDescription:"visible ASCII characters without spaces and commas" doc:"Server secret: signs the event chain and derives what is shown once. At least 32 random characters, for example from \"openssl rand -base64 32\". Losing it ends replays and breaks the chain's proof."`
+	PreviousSecrets []Secret  `json:"previous_secrets" secret:"true" maxItems:"8" minLength:"32" maxLength:"1024" pattern:"^[!-+.-~-]*$" patternDescription:"visible ASCII characters without spaces and commas" doc:"Server secrets used before, newest first: still accepted, never used for anything new."`
+	Keys            Keys      `json:"keys" doc:"How keys may be changed."`
+	Usage           Usage     `json:"usage" doc:"How long it is kept what keys were used for."`
+	Limits          Limits    `json:"limits" doc:"How often one process answers whom. Each limit is a bucket: _burst requests at once, _per_minute of them afterwards."`
+	Dashboard       Dashboard `json:"dashboard" doc:"The pages for people."`
+	Status          Status    `json:"status" doc:"The status lists at /status, which tell verifiers of JWTs what keys have ended."`
+	Log             Log       `json:"log" doc:"What is logged, to standard error."`
 
 	// Warnings are sentences for the person who starts the program: the
 	// configuration is usable, but something about it is unwise. They name

@@ -28,6 +28,7 @@ func (l *loader) rules(c *Config) {
 	l.times(c)
 	l.policies(c)
 	l.status(&c.Status)
+	l.dashboard(c)
 }
 
 func (l *loader) listen(c *Config) {

@@ -28,6 +28,9 @@ type Config struct {
 	Introspector apikey.Introspector
 	// StatusLists are served at /status. Nil: those routes are not there.
 	StatusLists apikey.StatusLists
+	// Pages answers what is not the API's. It must set every header that a page
+	// needs otherwise than an answer of the API. Nil: there is nothing.
+	Pages func(w http.ResponseWriter, r *http.Request, v *Visit)
 	// Ready are what /health/ready asks, by name, each within a second. The
 	// names are public, the errors only logged. None: always ready.
 	Ready map[string]func(context.Context) error
@@ -109,7 +112,7 @@ func New(c Config) (http.Handler, error) {
 		return nil, err
 	}
 	engine := newEngine()
-	engine.Use(s.open, s.recoverPanic, s.limitAddress, s.requireHTTPS, s.authenticate, s.checkPath, s.readBody, s.readCredential)
+	engine.Use(s.open, s.recoverPanic, s.pages, s.limitAddress, s.requireHTTPS, s.authenticate, s.checkPath, s.readBody, s.readCredential)
 	engine.NoRoute(s.noRoute)
 	engine.NoMethod(s.noMethod)
 	if err := s.routes(engine); err != nil {

@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -25,6 +26,7 @@ type exchange struct {
 	principal string // who calls, once known
 	err       error  // why it failed, for the log
 	limited   string // the limit that refused it, by name
+	route     string // of a page; "" for the API's
 
 	header   http.Header // of the answer
 	tightest standing    // the limit that leaves least, as the headers say
@@ -93,7 +95,7 @@ func requestID(r *http.Request, trusted bool) string {
 const callerGone = 499
 
 func (s *server) logRequest(c *gin.Context, x *exchange, arrived context.Context, start time.Time) {
-	status, route := c.Writer.Status(), c.FullPath()
+	status, route := c.Writer.Status(), cmp.Or(x.route, c.FullPath())
 	if x.err != nil && errors.Is(arrived.Err(), context.Canceled) {
 		status = callerGone
 	}

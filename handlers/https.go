@@ -49,11 +49,16 @@ func (s *server) secure(r *http.Request, p peer) bool {
 // is none. It never redirects: a client that follows would never learn that it
 // sends its token in clear each time (OWASP ASVS 5.0, 4.1.2).
 func (s *server) requireHTTPS(c *gin.Context) {
-	if exchangeFrom(c.Request.Context()).secure || s.InsecureLoopback && s.onLoopback(c.Request) {
+	if s.welcome(c.Request) {
 		return
 	}
 	c.Header("Connection", "close")
 	fail(c, apikey.ErrHTTPSRequired)
+}
+
+// welcome reports whether the request came in a way that may be answered.
+func (s *server) welcome(r *http.Request) bool {
+	return exchangeFrom(r.Context()).secure || s.InsecureLoopback && s.onLoopback(r)
 }
 
 // onLoopback reports whether both ends are this machine. The host counts too:

@@ -36,10 +36,11 @@ func (p program) dev() *cobra.Command {
 	var o devOptions
 	c := &cobra.Command{
 		Use:   "dev",
-		Short: "Run a real Hydra and the REST API on this machine, for development",
-		Long: "Run a real Ory Hydra and the REST API on loopback, from one command.\n\n" +
+		Short: "Run a real Hydra, the REST API and the dashboard on this machine, for development",
+		Long: "Run a real Ory Hydra, the REST API and the dashboard on loopback, from one command.\n\n" +
 			"The first start builds Hydra (one to three minutes, needs Go); later ones take a moment.\n" +
-			"Keys survive a restart. Plain HTTP is served here, to this machine only.\n" +
+			"Keys survive a restart. Plain HTTP is served here, to this machine only. The link that\n" +
+			"it prints signs you in to the dashboard once; the sign-in page has a new one printed.\n" +
 			"Ctrl-C stops everything, with exit code 0; a second Ctrl-C does so on the spot.",
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := o.check(); err != nil {
@@ -152,7 +153,11 @@ func (p program) runDev(ctx context.Context, o devOptions) (err error) {
 
 // serve prints what a person needs and answers requests until ctx ends.
 func (d *devStack) serve(ctx context.Context) error {
-	handler, err := handlers.New(handlers.Config{API: d.app.service, Authenticate: d.app.service.Authenticate, Holder: d.app.service, Introspector: d.app.service, StatusLists: d.app.service, Ready: d.app.checks(), Log: d.log,
+	pages, link, err := d.pages()
+	if err != nil {
+		return err
+	}
+	handler, err := handlers.New(handlers.Config{Pages: pages, API: d.app.service, Authenticate: d.app.service.Authenticate, Holder: d.app.service, Introspector: d.app.service, StatusLists: d.app.service, Ready: d.app.checks(), Log: d.log,
 		Limits: limits(config.DefaultLimits()), InsecureLoopback: true, Version: version(), TokenURL: d.hydra.TokenURL()})
 	if err != nil {
 		return err
@@ -161,6 +166,7 @@ func (d *devStack) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	info.DashboardURL = link()
 	if err := d.print(info); err != nil {
 		return fmt.Errorf("print the addresses: %w", err)
 	}

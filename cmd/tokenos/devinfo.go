@@ -14,7 +14,7 @@ type devInfo struct {
 	ManagementClientID     string `json:"management_client_id"`
 	ManagementClientSecret string `json:"management_client_secret"`
 	ManagementToken        string `json:"management_token"` // works for 24 hours
-	DashboardURL           string `json:"dashboard_url"`    // "" until there is one
+	DashboardURL           string `json:"dashboard_url"`    // signs in once
 	PID                    int    `json:"pid"`
 	HydraPID               int    `json:"hydra_pid"` // of the first Hydra; a dead one is replaced
 }
@@ -38,6 +38,7 @@ func (d *devStack) print(i devInfo) error {
 // they are letters, digits and underscores.
 var devText = template.Must(template.New("dev").Parse(`TokenOS keys, for development on this machine. Ctrl-C stops everything.
 
+  Dashboard         {{.DashboardURL}}  (signs you in once, within 15 minutes)
   REST API          {{.APIURL}}/v1  (OpenAPI: {{.APIURL}}/openapi.json)
   Hydra token URL   {{.TokenURL}}
   Hydra admin URL   {{.HydraAdminURL}}

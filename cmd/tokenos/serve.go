@@ -92,6 +92,9 @@ func (a *app) servers(ctx context.Context, cfg *config.Config) (all sides, err e
 	hc := handlers.Config{API: a.service, Authenticate: a.service.Authenticate, Holder: a.service, Introspector: a.service, StatusLists: a.service, Ready: a.checks(), Log: a.log, Observe: a.metrics.observeRequest,
 		Version: version(), TokenURL: a.hydra.TokenURL(), TrustedProxies: proxies,
 		Limits: limits(cfg.Limits), MaxBodyBytes: int64(cfg.Server.MaxBodyBytes), RequestTimeout: cfg.Server.RequestTimeout.Std()}
+	if hc.Pages, err = a.pages(cfg); err != nil {
+		return all, err
+	}
 	handler, err := handlers.New(hc)
 	if err != nil {
 		return all, err

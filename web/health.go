@@ -1,0 +1,45 @@
+package web
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+const (
+	healthTime = time.Second     // how long one check may take
+	healthFor  = 3 * time.Second // how long an answer serves, for all pages
+)
+
+// health knows which parts do not answer.
+type health struct {
+	mu   sync.Mutex
+	at   time.Time
+	away map[string]bool
+}
+
+// away tells for each part of Config.Parts whether it does not answer. Whoever
+// comes while it is being looked at waits, so that many pages cause one look.
+func (d *Dashboard) away(ctx context.Context) map[string]bool {
+	d.health.mu.Lock()
+	defer d.health.mu.Unlock()
+	if d.health.away != nil && time.Since(d.health.at) < healthFor {
+		return d.health.away
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), healthTime)
+	defer cancel()
+	away := map[string]bool{}
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	for name, check := range d.Parts {
+		all.Go(func() {
+			err := check(ctx)
+			mu.Lock()
+			defer mu.Unlock()
+			away[name] = err != nil
+		})
+	}
+	all.Wait()
+	d.health.away, d.health.at = away, time.Now()
+	return away
+}

@@ -1,0 +1,54 @@
+package web
+
+import (
+	"net/http"
+
+	"github.com/tokenos/tokenos/apikey"
+)
+
+// route is one page, or one form's end.
+type route struct {
+	at    string       // as http.ServeMux takes it
+	right apikey.Right // that the person must have; "" for none
+	open  bool         // for people who are not signed in, too
+	do    func(w http.ResponseWriter, r *http.Request) error
+}
+
+const (
+	homePath     = "/"
+	keysPath     = "/keys"
+	activityPath = "/activity"
+	toolsPath    = "/tools"
+	settingsPath = "/settings"
+	signInPath   = "/sign-in"
+	oncePath     = "/sign-in/once/"
+	startPath    = "/sign-in/start"
+	// CallbackPath is where the provider sends people back to.
+	CallbackPath = "/sign-in/callback"
+	newLinkPath  = "/sign-in/link"
+	signOutPath  = "/sign-out"
+	everyPath    = "/sign-out/everywhere"
+	themePath    = "/theme"
+)
+
+// routes is all of the dashboard.
+func (d *Dashboard) routes() *http.ServeMux {
+	m := http.NewServeMux()
+	for _, p := range []route{
+		{at: "GET /{$}", right: apikey.KeysRead, do: d.overview},
+		{at: "GET /keys", right: apikey.KeysRead, do: d.keys},
+
+		{at: "GET /sign-in", open: true, do: d.signInPage},
+		{at: "GET /sign-in/once/{token}", open: true, do: d.oncePage},
+		{at: "POST /sign-in/once/{token}", open: true, do: d.once},
+		{at: "POST /sign-in/link", open: true, do: d.newLink},
+		{at: "GET /sign-in/start", open: true, do: d.startProvider},
+		{at: "GET /sign-in/callback", open: true, do: d.callback},
+		{at: "POST /sign-out", open: true, do: d.signOut},
+		{at: "POST /sign-out/everywhere", do: d.signOutEverywhere},
+		{at: "POST /theme", open: true, do: d.theme},
+	} {
+		m.Handle(p.at, d.page(p))
+	}
+	return m
+}
