@@ -9,6 +9,8 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo 0.0.
 export PATH := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tokenos/node/bin:$(PATH)
 LINT = $(shell go tool -modfile=tools/lint/go.mod -n golangci-lint)
 
+TEMPL = go tool -modfile=tools/templ/go.mod templ
+
 # PKG narrows test, race, bench and fuzz to some packages: make race PKG=./ledger/...
 PKG ?= ./...
 # TIMEOUT is for one package's tests, under the race detector on two cores.
@@ -94,8 +96,13 @@ format: ## fail on a file that is not formatted
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "not formatted (make fmt):"; echo "$$unformatted"; exit 1; } >&2
 
 .PHONY: tidy
-tidy: ## fail on a go.mod or go.sum that go mod tidy would change
-	for module in tools/lint $(MODULES); do (cd $$module && echo "$$module" && go mod tidy -diff); done
+tidy: ## fail on a go.mod, go.sum or generated file that is not up to date
+	for module in tools/lint tools/templ $(MODULES); do (cd $$module && echo "$$module" && go mod tidy -diff); done
+	tools/check-generated
+
+.PHONY: generate
+generate: ## make the Go code of the dashboard's components (*.templ)
+	$(TEMPL) generate -path web
 
 .PHONY: vet
 vet: ## go vet
