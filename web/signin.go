@@ -11,6 +11,7 @@ import (
 
 	"github.com/tokenos/tokenos/apikey"
 	"github.com/tokenos/tokenos/web/oidc"
+	"github.com/tokenos/tokenos/web/ui"
 )
 
 // signInPage offers the ways to sign in.
@@ -43,6 +44,7 @@ func (d *Dashboard) once(w http.ResponseWriter, r *http.Request) error {
 	if err := d.signIn(r, Person{Subject: "dev", Name: "Developer", Role: RoleAdmin, SignedInAt: d.Now().UTC()}); err != nil {
 		return err
 	}
+	d.tell(r, ui.ToneOK, "You are signed in as "+exchangeFrom(r.Context()).person.Shown()+".")
 	return d.goTo(w, r, homePath)
 }
 
@@ -78,7 +80,7 @@ func (d *Dashboard) requestCookie(value string, age int) *http.Cookie {
 	if d.secure() {
 		name = "__Host-" + name
 	}
-	return &http.Cookie{Name: name, Value: value, Path: "/", Secure: d.secure(), HttpOnly: true, SameSite: http.SameSiteLaxMode, MaxAge: age}
+	return &http.Cookie{Name: name, Value: value, Path: "/", Secure: d.secure(), HttpOnly: true, SameSite: http.SameSiteLaxMode, MaxAge: age} //nolint:gosec // not Secure in development only, which has no HTTPS
 }
 
 // startProvider sends the browser to the provider. It is a link and no form,
@@ -96,7 +98,7 @@ func (d *Dashboard) startProvider(w http.ResponseWriter, r *http.Request) error 
 		return err
 	}
 	http.SetCookie(w, d.requestCookie(base64.RawURLEncoding.EncodeToString(raw), requestTime))
-	http.Redirect(w, r, address, http.StatusSeeOther) //nolint:gosec // the provider's own, from its discovery
+	http.Redirect(w, r, address, http.StatusSeeOther)
 	return nil
 }
 
@@ -119,6 +121,7 @@ func (d *Dashboard) callback(w http.ResponseWriter, r *http.Request) error {
 	if err := d.signIn(r, Person{Subject: found.Subject, Name: found.Name, Role: Role(found.Role), Owners: found.Owners, SignedInAt: d.Now().UTC()}); err != nil {
 		return err
 	}
+	d.tell(r, ui.ToneOK, "You are signed in as "+exchangeFrom(r.Context()).person.Shown()+".")
 	return d.goTo(w, r, localPath(u.Return))
 }
 

@@ -6,9 +6,6 @@ import (
 
 const themeCookie = "tokenos-theme"
 
-// themes are the choices; "" follows the system.
-var themes = []string{"", "light", "dark"}
-
 // themeOf reads the choice from its cookie, so that the first byte of a page is
 // already in it. Whatever else is in the cookie counts as none.
 func themeOf(r *http.Request) string {
@@ -22,7 +19,7 @@ func themeOf(r *http.Request) string {
 // theme keeps a choice and goes back to the page it was made on.
 func (d *Dashboard) theme(w http.ResponseWriter, r *http.Request) error {
 	choice := r.PostForm.Get("theme")
-	c := &http.Cookie{Name: themeCookie, Value: choice, Path: "/", Secure: d.secure(), HttpOnly: true, SameSite: http.SameSiteLaxMode, MaxAge: 365 * 24 * 3600}
+	c := &http.Cookie{Name: themeCookie, Value: choice, Path: "/", Secure: d.secure(), HttpOnly: true, SameSite: http.SameSiteLaxMode, MaxAge: 365 * 24 * 3600} //nolint:gosec // not Secure in development only, which has no HTTPS
 	if choice != "light" && choice != "dark" {
 		c.Value, c.MaxAge = "", -1
 	}

@@ -52,7 +52,7 @@ func Node(t testing.TB, what string, packages ...string) Interpreter {
 	}
 	out := Interpreter{Command: []string{node}}
 	for _, name := range packages {
-		out.modules = filepath.Join(npm(t), "node_modules")
+		out.modules = filepath.Join(npm(t, "clients"), "node_modules")
 		if _, err := os.Stat(filepath.Join(out.modules, filepath.FromSlash(name))); err != nil {
 			LeaveOut(t, what, name+" is missing: run tools/setup")
 		}
@@ -60,11 +60,31 @@ func Node(t testing.TB, what string, packages ...string) Interpreter {
 	return out
 }
 
-// npm is the folder into which tools/setup installs npm's packages, by the lock
-// file.
-func npm(t testing.TB) string {
+// Playwright finds what runs the tests of e2e/browser and the Chromium that they
+// run in. Its Run takes the configuration for main.
+func Playwright(t testing.TB, what string) (runner Interpreter, chromium string) {
 	t.Helper()
-	lock, err := os.ReadFile(Path("e2e", "clients", "package-lock.json"))
+	runner = Node(t, what)
+	runner.modules = filepath.Join(npm(t, "browser"), "node_modules")
+	cli := filepath.Join(runner.modules, "@playwright", "test", "cli.js")
+	if _, err := os.Stat(cli); err != nil {
+		LeaveOut(t, what, "@playwright/test is missing: run tools/setup")
+	}
+	runner.Command = append(runner.Command, cli, "test", "--config")
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return runner, path
+		}
+	}
+	LeaveOut(t, what, "chromium is missing: apt-get install chromium")
+	return runner, ""
+}
+
+// npm is the folder into which tools/setup installs npm's packages, by the lock
+// file of a folder of e2e.
+func npm(t testing.TB, folder string) string {
+	t.Helper()
+	lock, err := os.ReadFile(Path("e2e", folder, "package-lock.json"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,7 +24,7 @@ func TestServe(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, encoding := range []string{"", "gzip, br"} {
-		r := httptest.NewRequest(http.MethodGet, url, nil)
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
 		r.Header.Set("Accept-Encoding", encoding)
 		w := httptest.NewRecorder()
 		if !assets.Serve(w, r) {
@@ -45,7 +45,7 @@ func TestServe(t *testing.T) {
 		}
 	}
 	for _, path := range []string{"/assets/", "/assets/app.css", "/assets/0000000000000000/app.css", "/assets/../assets.go", url + "/"} {
-		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
 		r.URL.Path = path
 		if assets.Serve(httptest.NewRecorder(), r) {
 			t.Errorf("%s is served", path)
@@ -83,7 +83,7 @@ func TestVendored(t *testing.T) {
 func TestSize(t *testing.T) {
 	total := 0
 	for _, name := range []string{"app.css", "app.js", "htmx.min.js", "icon.svg"} {
-		r := httptest.NewRequest(http.MethodGet, assets.URL(name), nil)
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, assets.URL(name), nil)
 		r.Header.Set("Accept-Encoding", "gzip")
 		w := httptest.NewRecorder()
 		assets.Serve(w, r)

@@ -1,0 +1,135 @@
+//go:build unix
+
+package e2e_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/tokenos/tokenos/internal/runtest"
+)
+
+// browserLinks is how many links the browser's tests may use up.
+const browserLinks = 8
+
+// The dashboard in a real browser: what people see and do, in both themes and on a
+// narrow screen, without a fault of accessibility, a breach of its policy or a
+// request to another origin. The tests are e2e/browser/*.spec.mjs. Pictures of every
+// page go to TOKENOS_TEST_PICTURES, if it names a folder.
+func TestBrowser(t *testing.T) {
+	t.Parallel()
+	runner, chromium := runtest.Playwright(t, "the dashboard in a browser")
+	dev, links := startDev(t)
+	pictures := os.Getenv("TOKENOS_TEST_PICTURES")
+	if pictures == "" {
+		pictures = t.TempDir()
+	}
+	out, errOut, err := runner.Run(t, browserFiles(t), "playwright.config.mjs", "TOKENOS_CHROMIUM="+chromium, "TOKENOS_BROWSER_OUTPUT="+pictures,
+		"TOKENOS_DEV="+string(dev), "TOKENOS_DASHBOARD="+address(t, dev), "TOKENOS_LINKS="+links)
+	if err != nil {
+		t.Errorf("%v\n%s%s", err, out, errOut)
+	}
+	t.Log(lastLine(out))
+}
+
+func lastLine(s string) string {
+	lines := strings.Split(strings.TrimSpace(s), "\n")
+	return strings.TrimSpace(lines[len(lines)-1])
+}
+
+func address(t *testing.T, dev []byte) string {
+	t.Helper()
+	var info struct {
+		APIURL string `json:"api_url"`
+	}
+	if err := json.Unmarshal(dev, &info); err != nil {
+		t.Fatal(err)
+	}
+	return info.APIURL
+}
+
+// browserFiles are the tests, by name.
+func browserFiles(t *testing.T) map[string]string {
+	t.Helper()
+	found, err := filepath.Glob(runtest.Path("e2e", "browser", "*.mjs"))
+	if err != nil || len(found) < 3 {
+		t.Fatalf("found %v, %v", found, err)
+	}
+	out := map[string]string{}
+	for _, path := range found {
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out[filepath.Base(path)] = string(raw)
+	}
+	return out
+}
+
+var aLink = regexp.MustCompile(`http://\S+/sign-in/once/\S+`)
+
+// startDev runs `tokenos dev` until the test ends, and has it print links.
+func startDev(t *testing.T) (info []byte, links string) {
+	t.Helper()
+	cmd := exec.Command(build(t, "cmd/tokenos"), "dev", "--memory", "-o", "json", "--port", "0", "--hydra-public-port", "0", "--hydra-admin-port", "0")
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	printed := make(chan string, browserLinks)
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		for lines := bufio.NewScanner(stderr); lines.Scan(); {
+			if link := aLink.FindString(lines.Text()); link != "" {
+				printed <- link
+			} else {
+				_, _ = io.WriteString(t.Output(), lines.Text()+"\n")
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		<-read
+		_ = cmd.Wait()
+	})
+	line, err := bufio.NewReader(stdout).ReadBytes('\n')
+	if err != nil {
+		t.Fatalf("tokenos dev did not start: %v", err)
+	}
+	all := make([]string, 0, browserLinks)
+	for range browserLinks {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, address(t, line)+"/sign-in/link", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := (&http.Client{Timeout: 10 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}).Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		all = append(all, <-printed)
+	}
+	raw, err := json.Marshal(all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return line, string(raw)
+}
