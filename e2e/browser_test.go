@@ -30,11 +30,7 @@ func TestBrowser(t *testing.T) {
 	t.Parallel()
 	runner, chromium := runtest.Playwright(t, "the dashboard in a browser")
 	dev, links := startDev(t)
-	pictures := os.Getenv("TOKENOS_TEST_PICTURES")
-	if pictures == "" {
-		pictures = t.TempDir()
-	}
-	out, errOut, err := runner.Run(t, browserFiles(t), "playwright.config.mjs", "TOKENOS_CHROMIUM="+chromium, "TOKENOS_BROWSER_OUTPUT="+pictures,
+	out, errOut, err := runner.Run(t, browserFiles(t), "playwright.config.mjs", "TOKENOS_CHROMIUM="+chromium, "TOKENOS_BROWSER_OUTPUT="+t.TempDir(),
 		"TOKENOS_DEV="+string(dev), "TOKENOS_DASHBOARD="+address(t, dev), "TOKENOS_LINKS="+links)
 	if err != nil {
 		t.Errorf("%v\n%s%s", err, out, errOut)

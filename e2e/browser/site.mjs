@@ -63,7 +63,7 @@ export async function everyLook(page, name, check = async () => {}) {
     await page.setViewportSize(look.viewport)
     await accessible(page, `${name}, ${look.name}`)
     await check(look)
-    await page.screenshot({ path: `${process.env.TOKENOS_BROWSER_OUTPUT}/${name}-${look.name}.png`, fullPage: true })
+    if (process.env.TOKENOS_TEST_PICTURES) await page.screenshot({ path: `${process.env.TOKENOS_TEST_PICTURES}/${name}-${look.name}.png`, fullPage: true })
   }
   await page.setViewportSize(looks[0].viewport)
 }
