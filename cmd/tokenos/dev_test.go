@@ -118,7 +118,7 @@ func TestDevJSON(t *testing.T) {
 	if diff := cmp.Diff(want, slices.Sorted(maps.Keys(members))); diff != "" {
 		t.Errorf("members: -want +got\n%s", diff)
 	}
-	if info.PID != c.cmd.Process.Pid || info.TokenURL != info.HydraPublicURL+"/oauth2/token" || info.DashboardURL != "" {
+	if info.PID != c.cmd.Process.Pid || info.TokenURL != info.HydraPublicURL+"/oauth2/token" || !strings.HasPrefix(info.DashboardURL, info.APIURL+"/sign-in/once/") {
 		t.Errorf("pid %d of %d, token_url %s of %s, dashboard_url %q", info.PID, c.cmd.Process.Pid, info.TokenURL, info.HydraPublicURL, info.DashboardURL)
 	}
 	left, err := os.ReadDir(tmp)
