@@ -58,6 +58,7 @@ type Dashboard struct {
 	crossOrigin *http.CrossOriginProtection
 	mux         *http.ServeMux
 	health      health
+	figureTime  time.Duration // how long the overview waits for its figures
 }
 
 // New makes the dashboard. It fails on a Config that lacks something.
@@ -77,7 +78,7 @@ func New(c Config) (*Dashboard, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	d := &Dashboard{Config: c, crossOrigin: http.NewCrossOriginProtection()}
+	d := &Dashboard{Config: c, crossOrigin: http.NewCrossOriginProtection(), figureTime: figureTime}
 	d.sessions = d.newSessions()
 	d.mux = d.routes()
 	return d, nil

@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"net/http"
+	"time"
 )
 
 // LocalPath is localPath.
@@ -18,3 +19,6 @@ func (d *Dashboard) Enter(w http.ResponseWriter, r *http.Request, p Person) {
 		}
 	})).ServeHTTP(w, r)
 }
+
+// SetFigureTime says how long the overview waits for its figures.
+func (d *Dashboard) SetFigureTime(t time.Duration) { d.figureTime = t }

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"net/http"
 	"net/url"
 	"testing"
 
@@ -13,7 +14,10 @@ import (
 // What the API does not take is told at its field and in the summary, and the form
 // keeps its key for the next try.
 func TestForm(t *testing.T) {
-	f := newForm(url.Values{"name": {"n"}})
+	f := posted(&http.Request{PostForm: url.Values{"name": {"n"}}})
+	if got := f.input("name", "Name", "For people", true, 100); got.Value != "n" || got.Error != "" || got.MaxLength != 100 {
+		t.Errorf("got %+v", got)
+	}
 	again := newForm(f.Values)
 	if f.once() == "" || again.once() != f.once() || newForm(nil).once() == f.once() {
 		t.Errorf("keys %q and %q", f.once(), again.once())

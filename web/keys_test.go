@@ -210,6 +210,24 @@ func TestOverview(t *testing.T) {
 	}
 }
 
+// Figures that are not there in time are asked for by the page's script.
+func TestFiguresLater(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, apikeytest.Options{}, nil)
+	s.key(t, apikey.CreateParams{Name: "a"})
+	s.dashboard.SetFigureTime(0)
+	b := s.as(t, web.RoleViewer)
+	got := b.get("/")
+	wantStatus(t, "the overview", got, http.StatusOK)
+	if list := got.Find("#figures"); list.AttrOr("hx-get", "") != "/" || list.AttrOr("hx-trigger", "") != "load" || !strings.Contains(got.text(".figure-count"), "being counted") {
+		t.Errorf("got %s", got.text("#figures"))
+	}
+	part := b.get("/", htmx("ul#figures")...)
+	if part.Find("#figures").AttrOr("hx-get", "none") != "none" || part.text(".figure-count") != "1 0 0 0" || part.Find("h1").Length() != 0 {
+		t.Errorf("the part is %s", part.body)
+	}
+}
+
 // Without Hydra keys are still shown, and every page says what that means.
 func TestHydraAway(t *testing.T) {
 	t.Parallel()

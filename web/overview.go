@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"net/http"
 	"time"
 
@@ -10,16 +11,12 @@ import (
 	"github.com/tokenos/tokenos/web/ui"
 )
 
-const (
-	soon   = 30 * 24 * time.Hour // a key whose end is this near is shown as expiring
-	unused = 90 * 24 * time.Hour // and one that was not used for so long as unused
-)
-
 // figure is one number of the overview and the list behind it.
 type figure struct {
-	label, hint, url string
-	count            int
-	tone             ui.Tone
+	label, hint string
+	query       keysQuery
+	count       int
+	tone        ui.Tone
 }
 
 // step is one line of the list of first steps.
@@ -31,48 +28,39 @@ type step struct {
 
 type overviewView struct {
 	figures      []figure
+	counted      bool   // the figures' counts are there
 	steps        []step // nil once all are done
 	away         map[string]bool
 	capabilities apikey.Capabilities
-	now          time.Time
 }
 
+// figureTime is how long the overview waits for its figures. To count a hundred
+// thousand keys takes longer; the page is then shown without, and its script asks
+// for them.
+const figureTime = 60 * time.Millisecond
+
 func (d *Dashboard) overview(w http.ResponseWriter, r *http.Request) error {
-	v := overviewView{now: d.Now(), away: d.away(r.Context())}
-	before, since := v.now.Add(soon).UTC(), v.now.Add(-unused).UTC()
-	v.figures = []figure{
-		{"Active", "may buy tokens", keysQuery{status: apikey.StatusActive}.url(), 0, ui.ToneOK},
-		{"Expiring", "end within 30 days", keysQuery{status: apikey.StatusActive, expires: "30d"}.url(), 0, ui.ToneWarn},
-		{"Unused", "active, not used for 90 days", keysQuery{status: apikey.StatusActive, unused: "90d"}.url(), 0, ui.ToneNeutral},
-		{"Disabled", "paused, may be enabled again", keysQuery{status: apikey.StatusDisabled}.url(), 0, ui.ToneNeutral},
-	}
-	all, used := 0, 0
-	asked := []struct {
-		to *int
-		p  apikey.ListParams
-	}{
-		{&v.figures[0].count, apikey.ListParams{Status: apikey.StatusActive}},
-		{&v.figures[1].count, apikey.ListParams{Status: apikey.StatusActive, ExpiresBefore: &before}},
-		{&v.figures[2].count, apikey.ListParams{Status: apikey.StatusActive, LastUsedBefore: &since}},
-		{&v.figures[3].count, apikey.ListParams{Status: apikey.StatusDisabled}},
-		{&all, apikey.ListParams{}},
-	}
-	g, ctx := errgroup.WithContext(r.Context())
-	for _, a := range asked {
-		g.Go(func() error {
-			a.p.Count, a.p.Limit = true, 1
-			page, err := d.API.List(ctx, a.p)
-			if err == nil && page.Count != nil {
-				*a.to = *page.Count
-			}
+	v := overviewView{figures: figures(), away: d.away(r.Context())}
+	if partial(r) {
+		v.counted = true
+		if err := d.count(r.Context(), v.figures, d.Now()); err != nil {
 			return err
-		})
-	}
-	g.Go(func() error {
-		page, err := d.API.List(ctx, apikey.ListParams{Sort: "-last_used_at", Limit: 1})
-		if err == nil && len(page.Data) > 0 && page.Data[0].LastUsedAt != nil {
-			used = 1
 		}
+		return d.show(w, r, frame{}, figuresList(v))
+	}
+	counting, cancel := context.WithTimeout(r.Context(), d.figureTime)
+	defer cancel()
+	var made, used bool
+	g, ctx := errgroup.WithContext(r.Context())
+	g.Go(func() error {
+		err := d.count(counting, v.figures, d.Now())
+		if v.counted = err == nil; counting.Err() != nil {
+			return nil // not in time, whatever it says
+		}
+		return err
+	})
+	g.Go(func() (err error) {
+		made, used, err = d.beginnings(ctx)
 		return err
 	})
 	g.Go(func() (err error) {
@@ -82,8 +70,44 @@ func (d *Dashboard) overview(w http.ResponseWriter, r *http.Request) error {
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	v.steps = firstSteps(!v.away["hydra"], all > 0, used > 0)
+	v.steps = firstSteps(!v.away["hydra"], made, used)
 	return d.show(w, r, frame{title: "Overview", section: "overview"}, overviewContent(v))
+}
+
+// figures are the numbers of the overview, without their counts.
+func figures() []figure {
+	return []figure{
+		{label: "Active", hint: "may buy tokens", query: keysQuery{status: apikey.StatusActive}, tone: ui.ToneOK},
+		{label: "Expiring", hint: "end within 30 days", query: keysQuery{status: apikey.StatusActive, expires: "30d"}, tone: ui.ToneWarn},
+		{label: "Unused", hint: "active, not used for 90 days", query: keysQuery{status: apikey.StatusActive, unused: "90d"}, tone: ui.ToneNeutral},
+		{label: "Disabled", hint: "paused, may be enabled again", query: keysQuery{status: apikey.StatusDisabled}, tone: ui.ToneNeutral},
+	}
+}
+
+// count fills the figures in: each is the length of the list that it leads to.
+func (d *Dashboard) count(ctx context.Context, all []figure, now time.Time) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for i := range all {
+		g.Go(func() error {
+			p := all[i].query.params(now)
+			p.Count, p.Limit = true, 1
+			page, err := d.API.List(ctx, p)
+			if err == nil && page.Count != nil {
+				all[i].count = *page.Count
+			}
+			return err
+		})
+	}
+	return g.Wait()
+}
+
+// beginnings reports whether there is a key, and one that was used.
+func (d *Dashboard) beginnings(ctx context.Context) (made, used bool, err error) {
+	page, err := d.API.List(ctx, apikey.ListParams{Sort: "-last_used_at", Limit: 1})
+	if err != nil || len(page.Data) == 0 {
+		return false, false, err
+	}
+	return true, page.Data[0].LastUsedAt != nil, nil
 }
 
 // firstSteps lead from nothing to a program that calls; nil once all are done.

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/PuerkitoBio/goquery"
 	"golang.org/x/net/html"
@@ -34,11 +35,12 @@ func (d databases) Run() int { return pgtest.Main(d.m) }
 // site is the dashboard over HTTPS on a real ledger and a real Hydra.
 type site struct {
 	*apikeytest.World
-	links  *web.Links
-	server *httptest.Server
-	log    *lockedBuffer
-	visits []web.Visit
-	mu     sync.Mutex
+	dashboard *web.Dashboard
+	links     *web.Links
+	server    *httptest.Server
+	log       *lockedBuffer
+	visits    []web.Visit
+	mu        sync.Mutex
 }
 
 // newSite serves a dashboard until the test ends; change may edit its Config.
@@ -58,6 +60,8 @@ func newSite(t *testing.T, o apikeytest.Options, change func(*site, *web.Config)
 	if err != nil {
 		t.Fatal(err)
 	}
+	d.SetFigureTime(time.Minute) // however busy the machine is
+	s.dashboard = d
 	s.server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/test/enter" {
 			var p web.Person
