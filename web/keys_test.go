@@ -30,7 +30,7 @@ func (a answer) names() (out []string) {
 // set, and each may be taken away.
 func TestKeysList(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, apikeytest.Options{}, nil)
+	s := newSite(t, apikeytest.Options{Idle: true}, nil)
 	end := s.Clock.Now().Add(10 * 24 * time.Hour)
 	s.key(t, apikey.CreateParams{Name: "billing worker", Scopes: []string{"orders:read", "orders:write"}, ExpiresAt: apikey.SetTo(end)})
 	s.key(t, apikey.CreateParams{Name: "search indexer", Environment: apikey.Test, Labels: map[string]string{"team": "search"}})
@@ -115,7 +115,7 @@ func TestKeysPages(t *testing.T) {
 // it gets the page that tells of it.
 func TestKeysInParts(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, apikeytest.Options{}, nil)
+	s := newSite(t, apikeytest.Options{Idle: true}, nil)
 	s.key(t, apikey.CreateParams{Name: "billing worker"})
 	b := s.as(t, web.RoleViewer)
 	got := b.get("/keys?q=billing&status=&expires=", htmx("div#results")...)
@@ -141,7 +141,7 @@ var hostile = []string{
 // Names, owners, labels and scopes are shown as the text they are.
 func TestHostileText(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, apikeytest.Options{}, nil)
+	s := newSite(t, apikeytest.Options{Idle: true}, nil)
 	for _, text := range hostile {
 		s.key(t, apikey.CreateParams{Name: text, Owner: text, Description: text, Labels: map[string]string{"note": text}})
 	}
@@ -162,7 +162,7 @@ func TestHostileText(t *testing.T) {
 // A person who is bound to owners sees their keys and figures, and no others'.
 func TestOwners(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, apikeytest.Options{}, nil)
+	s := newSite(t, apikeytest.Options{Idle: true}, nil)
 	s.key(t, apikey.CreateParams{Name: "ours", Owner: "acme"})
 	s.key(t, apikey.CreateParams{Name: "theirs", Owner: "globex"})
 	s.key(t, apikey.CreateParams{Name: "theirs too", Owner: "globex"})
@@ -183,17 +183,14 @@ func TestOwners(t *testing.T) {
 // Each figure is the length of the list that it leads to.
 func TestOverview(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, apikeytest.Options{}, nil)
+	s := newSite(t, apikeytest.Options{Idle: true}, nil)
 	b := s.as(t, web.RoleAdmin)
 	if got := b.get("/"); got.Find(".checklist li.done").Length() != 1 || got.Find(`.checklist a[href="/keys/new"]`).Length() != 1 {
 		t.Errorf("first steps: %s", got.text(".checklist"))
 	}
 	s.key(t, apikey.CreateParams{Name: "a", ExpiresAt: apikey.SetTo(s.Clock.Now().Add(24 * time.Hour))})
 	s.key(t, apikey.CreateParams{Name: "b"})
-	off := s.key(t, apikey.CreateParams{Name: "c"})
-	if _, err := s.Service.Disable(apikey.WithCaller(t.Context(), apikeytest.Caller([]apikey.Right{apikey.Admin})), off.ID, apikey.DisableParams{}); err != nil {
-		t.Fatal(err)
-	}
+	s.key(t, apikey.CreateParams{Name: "c"}, func(d *apikey.Definition) { d.DisabledAt = &d.CreatedAt })
 	got := b.get("/")
 	wantClean(t, "the overview", got)
 	if figures := got.text(".figure-count"); figures != "2 1 0 1" {
@@ -213,7 +210,7 @@ func TestOverview(t *testing.T) {
 // Figures that are not there in time are asked for by the page's script.
 func TestFiguresLater(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, apikeytest.Options{}, nil)
+	s := newSite(t, apikeytest.Options{Idle: true}, nil)
 	s.key(t, apikey.CreateParams{Name: "a"})
 	s.dashboard.SetFigureTime(0)
 	b := s.as(t, web.RoleViewer)

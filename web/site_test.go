@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"log/slog"
@@ -21,6 +22,7 @@ import (
 	"github.com/tokenos/tokenos/apikey"
 	"github.com/tokenos/tokenos/internal/apikeytest"
 	"github.com/tokenos/tokenos/internal/hydratest"
+	"github.com/tokenos/tokenos/internal/ledgertest"
 	"github.com/tokenos/tokenos/internal/pgtest"
 	"github.com/tokenos/tokenos/web"
 )
@@ -40,6 +42,7 @@ type site struct {
 	server    *httptest.Server
 	log       *lockedBuffer
 	visits    []web.Visit
+	made      int // keys
 	mu        sync.Mutex
 }
 
@@ -191,20 +194,28 @@ func htmx(target string) []string {
 	return []string{"HX-Request", "true", "HX-Request-Type", "partial", "HX-Target", target}
 }
 
-// key makes a key as an administrator does.
-func (s *site) key(t *testing.T, p apikey.CreateParams) apikey.Key {
+// key puts a key into the ledger, as its creation would have left it: pages read
+// the ledger alone, and Hydra is spared.
+func (s *site) key(t *testing.T, p apikey.CreateParams, edit ...func(*apikey.Definition)) apikey.Key {
 	t.Helper()
-	if p.Scopes == nil {
-		p.Scopes = []string{"orders:read"}
+	s.made++
+	r := ledgertest.Key(s.made * 10)
+	d := &r.Definition
+	d.ID = apikey.NewID(cmp.Or(p.Environment, apikey.Live), s.Clock.Now())
+	d.RootID, d.CreatedAt = d.ID, s.Clock.Now().UTC().Truncate(time.Second).Add(time.Duration(s.made-100)*time.Second) // one after the other
+	d.Name, d.Description, d.Labels, d.Owner = p.Name, p.Description, p.Labels, cmp.Or(p.Owner, "acme")
+	d.Environment, d.AuthMethod, d.ExpiresAt = cmp.Or(p.Environment, apikey.Live), cmp.Or(p.AuthMethod, apikey.ClientSecretBasic), p.ExpiresAt.Value
+	d.Scopes, d.DisabledAt, d.RevokedAt = p.Scopes, nil, nil
+	if d.Scopes == nil {
+		d.Scopes = []string{"orders:read"}
 	}
-	if p.Owner == "" {
-		p.Owner = "acme"
+	for _, e := range edit {
+		e(d)
 	}
-	issued, err := s.Service.Create(apikey.WithCaller(t.Context(), apikeytest.Caller([]apikey.Right{apikey.Admin})), p)
-	if err != nil {
+	if err := s.Ledger.Import(t.Context(), []apikey.Record{r}); err != nil {
 		t.Fatal(err)
 	}
-	return issued.Key
+	return r.Key(s.Clock.Now())
 }
 
 func wantStatus(t *testing.T, what string, got answer, want int) {

@@ -143,7 +143,11 @@ func (p *Provider) Finish(ctx context.Context, r Request, answer url.Values) (Pe
 	if r.State == "" || len(answer["state"]) != 1 || subtle.ConstantTimeCompare([]byte(answer.Get("state")), []byte(r.State)) != 1 {
 		return Person{}, ErrForged
 	}
-	if code := answer.Get("error"); code != "" {
+	switch code := answer.Get("error"); code {
+	case "":
+	case "server_error", "temporarily_unavailable": // its own fault (RFC 6749 section 4.1.2.1)
+		return Person{}, fmt.Errorf("%w: %s", ErrUnavailable, code)
+	default:
 		return Person{}, fmt.Errorf("%w: %s", ErrRefused, errorCode(code))
 	}
 	k, err := p.discover(ctx)
