@@ -13,6 +13,7 @@ import (
 	"github.com/tokenos/tokenos/apikey"
 	"github.com/tokenos/tokenos/config"
 	"github.com/tokenos/tokenos/handlers"
+	"github.com/tokenos/tokenos/hydra"
 )
 
 func checkHydraAdmin(ctx context.Context, p *patient) finding {
@@ -49,8 +50,19 @@ func checkTokenEndpoint(ctx context.Context, p *patient) finding {
 // again is the fix of an answer that says nothing.
 const again = "see that Hydra is ready and that nothing between answers for it, and try again"
 
+// discover reads Hydra's discovery, three times if need be: a Hydra that has never
+// been asked makes an RSA key first, which takes seconds on a busy machine.
+func (p *patient) discover(ctx context.Context) (said hydra.Discovery, err error) {
+	for range 3 {
+		if said, err = p.hydra.Discover(ctx); err == nil {
+			break
+		}
+	}
+	return said, err
+}
+
 func checkIssuer(ctx context.Context, p *patient) finding {
-	said, err := p.hydra.Discover(ctx)
+	said, err := p.discover(ctx)
 	switch {
 	case err != nil:
 		return away(err, again)
@@ -95,7 +107,7 @@ func checkRegistration(ctx context.Context, p *patient) finding {
 	if open {
 		return bad("anybody may make a client at "+p.config.Hydra.PublicURL+"/oauth2/register", fix)
 	}
-	said, err := p.hydra.Discover(ctx)
+	said, err := p.discover(ctx)
 	if err != nil {
 		return away(err, again)
 	}
