@@ -75,7 +75,7 @@ func TestManual(t *testing.T) {
 				os.WriteFile(filepath.Join(e.WorkDir, "first.sh"), []byte(first), 0o600))
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "await": await, "expand": expand, "kid": kid,
-			"enrol": enrol, "sign": sign, "buys": buys},
+			"remember": remember, "enrol": enrol, "sign": sign, "buys": buys},
 	})
 }
 
@@ -151,6 +151,16 @@ func expand(ts *testscript.TestScript, neg bool, args []string) {
 		text := os.Expand(ts.ReadFile(name), ts.Getenv)
 		ts.Check(os.WriteFile(ts.MkAbs(name), []byte(text), 0o600))
 	}
+}
+
+// remember keeps what the last program wrote, one line, in a variable:
+// remember NAME
+func remember(ts *testscript.TestScript, neg bool, args []string) {
+	text := strings.TrimSpace(ts.ReadFile("stdout"))
+	if neg || len(args) != 1 || text == "" || strings.Contains(text, "\n") {
+		ts.Fatalf("usage: remember NAME, after one line on stdout")
+	}
+	ts.Setenv(args[0], text)
 }
 
 // kid puts the line in a file into $KID: kid FILE.
