@@ -17,7 +17,7 @@ import (
 )
 
 func (p program) audit() *cobra.Command {
-	c := &cobra.Command{Use: "audit", Short: "Check the audit", RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
+	c := group("audit", "Read the audit, and check it", "Read the audit at a running server, and check it in the ledger's database.")
 	var head string
 	verify := &cobra.Command{
 		Use:   "verify",
@@ -39,7 +39,7 @@ func (p program) audit() *cobra.Command {
 	}
 	configured(verify)
 	verify.Flags().StringVar(&head, "head", "", "a head noted earlier, ID:MAC")
-	c.AddCommand(verify)
+	c.AddCommand(p.auditList(), verify)
 	return c
 }
 

@@ -14,7 +14,7 @@ import (
 // complaint is a failure as -o json writes it to stderr: the members of the REST
 // API's problem documents, and what only the command line knows.
 type complaint struct {
-	Code           string              `json:"code"` // the API's, else "failed"
+	Code           string              `json:"code"` // the API's, "interrupted", else "failed"
 	Detail         string              `json:"detail"`
 	Hint           string              `json:"hint,omitempty"`
 	RequestID      string              `json:"request_id,omitempty"`
@@ -57,7 +57,11 @@ func complaintOf(err error) complaint {
 	if e, ok := errors.AsType[*apikey.InvalidError](err); ok {
 		c.Errors = e.Fields
 	}
-	if h, ok := errors.AsType[hinted](err); ok {
+	_, stopped := errors.AsType[interruption](err)
+	if stopped {
+		c.Code, c.Detail, c.Hint = "interrupted", "interrupted before it was done", ""
+	}
+	if h, ok := errors.AsType[hinted](err); ok && (h.lasts || !stopped) {
 		c.Hint = h.hint
 	}
 	if again, ok := errors.AsType[repeatable](err); ok {
@@ -68,14 +72,17 @@ func complaintOf(err error) complaint {
 
 // hints are the next steps after what a server answers.
 var hints = map[apikey.ErrorKind]string{
-	apikey.ErrNotFound:        "tokenos keys list -q WORD finds keys; tokenos auth status shows as whom you ask",
-	apikey.ErrUnauthenticated: "tokenos auth status shows who is signed in; tokenos auth login signs in",
-	apikey.ErrForbidden:       "tokenos auth status shows the rights of the key you are signed in with",
-	apikey.ErrPrecondition:    "somebody changed it meanwhile: look at it again, then decide",
-	apikey.ErrUnavailable:     "try again in a moment; tokenos doctor, at the server, finds out why",
-	apikey.ErrTimeout:         "try again in a moment, or with a longer --timeout",
-	apikey.ErrNotRevoked:      "revoke it first: tokenos keys revoke ID",
-	apikey.ErrRotationPending: "complete it (tokenos keys rotate ID --complete), or --force",
+	apikey.ErrNotFound:             "tokenos keys list -q WORD finds keys; tokenos auth status shows as whom you ask",
+	apikey.ErrUnauthenticated:      "tokenos auth status shows who is signed in; tokenos auth login signs in",
+	apikey.ErrForbidden:            "tokenos auth status shows the rights of the key you are signed in with",
+	apikey.ErrPrecondition:         "somebody changed it meanwhile: look at it again, then decide",
+	apikey.ErrUnavailable:          "try again in a moment; tokenos doctor, at the server, finds out why",
+	apikey.ErrTimeout:              "try again in a moment, or with a longer --timeout",
+	apikey.ErrExpired:              "give it a later end: tokenos keys update ID --expires 90d",
+	apikey.ErrLastCredential:       "register another first: tokenos keys public-keys add ID",
+	apikey.ErrPreconditionRequired: "tokenos keys get ID shows the revision: give it with --if-match",
+	apikey.ErrNotRevoked:           "revoke it first: tokenos keys revoke ID",
+	apikey.ErrRotationPending:      "complete it (tokenos keys rotate ID --complete), or --force",
 }
 
 // words are a failure in a sentence for people.

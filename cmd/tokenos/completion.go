@@ -25,7 +25,10 @@ var flagWords = map[string][]string{
 	"token-format": {string(apikey.Opaque), string(apikey.JWT)},
 	"reason": {string(apikey.KeyCompromise), string(apikey.Superseded), string(apikey.CessationOfOperation),
 		string(apikey.PrivilegeWithdrawn), string(apikey.Unspecified)},
-	"right": rightWords(),
+	"right":        rightWords(),
+	"generate-key": apikey.Algorithms,
+	"lang":         {"curl", "js", "go", "python"},
+	"by":           {string(apikey.ByHour), string(apikey.ByDay)},
 }
 
 func rightWords() []string {
@@ -57,7 +60,7 @@ func (p program) completeFlag(c *cobra.Command, f *pflag.Flag) {
 	switch {
 	case fixed:
 		offer = cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)
-	case f.Name == "scope":
+	case f.Name == "scope", f.Name == "add-scope":
 		offer = p.completeScopes
 	case f.Name == "output" && c.Flag("no-headers") != nil:
 		offer = cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp)

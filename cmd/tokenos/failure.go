@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -38,7 +39,8 @@ func usagef(format string, args ...any) error { return usageError{fmt.Errorf(for
 // hinted is an error with the next step for a person.
 type hinted struct {
 	error
-	hint string
+	hint  string
+	lasts bool // it holds for an interruption, too
 }
 
 func (h hinted) Unwrap() error { return h.error }
@@ -56,8 +58,12 @@ func withHint(err error, hint string) error {
 	if _, has := errors.AsType[hinted](err); has {
 		return err
 	}
-	return hinted{err, hint}
+	return hinted{error: err, hint: hint}
 }
+
+// withLastingHint adds what to do also if the failure is that somebody did not wait;
+// it stands before every other hint.
+func withLastingHint(err error, hint string) error { return hinted{err, hint, true} }
 
 // coded is an error with an exit code that the command's own help tells.
 type coded struct {
@@ -67,6 +73,11 @@ type coded struct {
 
 func (c coded) Unwrap() error { return c.error }
 
+// interruption is what a Ctrl-C made of the work, with what is known of it.
+type interruption struct{ error }
+
+func (i interruption) Unwrap() error { return i.error }
+
 // exitCode tells a person what went wrong and returns the code to exit with.
 // ran is the command that failed.
 func (p program) exitCode(ctx context.Context, ran *cobra.Command, err error) int {
@@ -74,16 +85,14 @@ func (p program) exitCode(ctx context.Context, ran *cobra.Command, err error) in
 		return exitOK
 	}
 	if ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(ctx))) {
-		again, open := errors.AsType[repeatable](err)
-		err = errors.New("interrupted before it was done")
-		if open {
-			err = repeatable{err, again.key}
-		}
-		p.complain(ran, err)
+		p.complain(ran, interruption{err})
 		return exitInterrupted
 	}
 	if said, ok := errors.AsType[silent](err); ok {
 		return said.code
+	}
+	if quiet(err) {
+		return exitFailed
 	}
 	code := codeOf(err)
 	_, usage := errors.AsType[usageError](err)
@@ -98,9 +107,17 @@ func (p program) exitCode(ctx context.Context, ran *cobra.Command, err error) in
 	return code
 }
 
+// quiet reports whether nobody needs to be told: who read the list has left, as
+// head does. A secret that was lost so has a next step, and is told of.
+func quiet(err error) bool {
+	_, again := errors.AsType[repeatable](err)
+	_, advised := errors.AsType[hinted](err)
+	return errors.Is(err, syscall.EPIPE) && !again && !advised
+}
+
 // codes are the exit codes of what a server answers.
 var codes = map[apikey.ErrorKind]int{
-	apikey.ErrInvalid: exitUsage, apikey.ErrMalformed: exitUsage,
+	apikey.ErrInvalid: exitUsage, apikey.ErrMalformed: exitUsage, apikey.ErrPreconditionRequired: exitUsage,
 	apikey.ErrNotFound:        exitNotFound,
 	apikey.ErrUnauthenticated: exitNotAllowed, apikey.ErrForbidden: exitNotAllowed, apikey.ErrHTTPSRequired: exitNotAllowed,
 	apikey.ErrBusy: exitConflict, apikey.ErrExpired: exitConflict, apikey.ErrRevoked: exitConflict, apikey.ErrNotRevoked: exitConflict,
@@ -137,17 +154,27 @@ func codeOf(err error) int {
 }
 
 // noStrayArgs refuses arguments of every command that does not say which it
-// takes, with the name that was probably meant. It does not repeat them: one may be a secret in the wrong place.
+// takes, with the name that was probably meant. It does not repeat them: one may
+// be a secret in the wrong place. Flags that exclude each other are refused with it.
 func noStrayArgs(c *cobra.Command) {
 	c.SuggestionsMinimumDistance = 2
 	for _, sub := range c.Commands() {
 		noStrayArgs(sub)
 	}
 	if c.Args != nil {
+		own := c.Args
+		c.Args = func(c *cobra.Command, args []string) error {
+			if err := c.ValidateFlagGroups(); err != nil { // here, because later it is no usageError
+				return usageError{err}
+			}
+			return own(c, args)
+		}
 		return
 	}
 	c.Args = func(c *cobra.Command, args []string) error {
-		switch {
+		switch groups := c.ValidateFlagGroups(); {
+		case groups != nil:
+			return usageError{groups}
 		case len(args) == 0:
 			return nil
 		case !c.HasSubCommands():

@@ -20,7 +20,8 @@ func group(name, short, long string) *cobra.Command {
 func (p program) keys() *cobra.Command {
 	c := group("keys", "Make, look at, change and end API keys", "Make, look at, change and end API keys, at a running server.\n\n"+remoteHelp)
 	r := p.remote(c)
-	c.AddCommand(r.keysList(), r.keysGet(), r.keysCreate())
+	c.AddCommand(r.keysList(), r.keysGet(), r.keysCreate(), r.keysUpdate(), r.keysRotate(), r.keysEnable(), r.keysDisable(),
+		r.keysRevokeTokens(), r.keysRevoke(), r.keysDelete(), r.keysPublicKeys(), r.keysUsage(), r.keysEvents(), r.keysSnippet())
 	c.AddCommand(hidden(r.apply()), hidden(r.export())) // at home at the top
 	return c
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 	"time"
 
@@ -20,6 +21,7 @@ type creation struct {
 	labels                    []string
 	expires                   string
 	format, lifetime          string
+	pairing
 	secretOutput
 }
 
@@ -35,9 +37,13 @@ func (r *remote) keysCreate() *cobra.Command {
 		Use:   "create NAME",
 		Short: "Make a key; its secret is shown once",
 		Long: "Make a key. Its secret is written to stdout, once, and everything about it to\n" +
-			"stderr; with --env-file it goes to a new file that only you can read, instead.",
+			"stderr; with --env-file it goes to a new file that only you can read, instead.\n" +
+			"With a key pair there is no secret: --public-key registers a public key, and\n" +
+			"--generate-key makes the pair here, whose private key is sent nowhere.",
 		Example: "  tokenos keys create \"billing worker\" --owner acme --scope orders:read \\\n" +
-			"    --audience https://api.example.com --expires 90d --env-file billing.env",
+			"    --audience https://api.example.com --expires 90d --env-file billing.env\n" +
+			"  tokenos keys create \"billing worker\" --owner acme --scope orders:read \\\n" +
+			"    --audience https://api.example.com --generate-key ES256 --private-key-out billing.pem",
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return usagef("%s takes a name; one with spaces in quotation marks", c.CommandPath())
@@ -50,7 +56,7 @@ func (r *remote) keysCreate() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return r.createKey(c.Context(), params, o.secretOutput)
+			return r.createKey(c.Context(), params, &o)
 		},
 	}
 	f := c.Flags()
@@ -60,12 +66,13 @@ func (r *remote) keysCreate() *cobra.Command {
 	f.StringVar(&o.method, "auth-method", "", "client_secret_basic, client_secret_post or private_key_jwt (default as the policy says)")
 	f.StringVar(&o.Description, "description", "", "for people")
 	f.StringVar(&o.environment, "environment", "", "live or test (default live)")
-	f.StringSliceVar(&o.labels, "label", nil, "NAME=VALUE; repeat for more")
+	f.StringArrayVar(&o.labels, "label", nil, "`NAME=VALUE`; repeat for more")
 	f.StringVar(&o.expires, "expires", "", "end after this long (90d), at a moment (RFC 3339), or never (default as the policy says)")
 	f.StringVar(&o.format, "token-format", "", "opaque or jwt (default as the policy says)")
 	f.StringVar(&o.lifetime, "token-lifetime", "", "1m to 24h (default as the policy says)")
 	f.StringVar(&o.kind, "kind", "", "api, or management to call this API with (default api)")
 	f.StringSliceVar(&o.Owners, "bind-owner", nil, "management keys: bind it to this owner; repeat for more")
+	o.pairing.flags(c, "register")
 	o.secretOutput.register(c)
 	r.changes(f)
 	return c
@@ -80,8 +87,11 @@ func (s *secretOutput) register(c *cobra.Command) {
 // params is the key asked for.
 func (o *creation) params(now time.Time) (apikey.CreateParams, error) {
 	p := o.CreateParams
-	p.Environment, p.AuthMethod, p.Kind = apikey.Environment(o.environment), apikey.AuthMethod(o.method), apikey.Kind(o.kind)
+	p.Environment, p.Kind = apikey.Environment(o.environment), apikey.Kind(o.kind)
 	var err error
+	if p.AuthMethod, err = o.pairing.method(o.method); err != nil {
+		return p, err
+	}
 	if p.ExpiresAt, err = expiry("--expires", o.expires, now); err != nil {
 		return p, err
 	}
@@ -149,19 +159,25 @@ type issued struct {
 	ClientSecret string     `json:"client_secret,omitzero"`
 }
 
-func (r *remote) createKey(ctx context.Context, p apikey.CreateParams, to secretOutput) error {
+func (r *remote) createKey(ctx context.Context, p apikey.CreateParams, o *creation) error {
 	api, err := r.open()
 	if err != nil {
 		return err
 	}
-	place, err := r.place(to, p.AuthMethod != apikey.PrivateKeyJWT)
+	place, err := r.place(o.secretOutput, p.AuthMethod != apikey.PrivateKeyJWT)
 	if err != nil {
 		return err
 	}
 	defer place.abandon()
+	if p.PublicKeys, err = o.pairing.publicKeys(ctx, r.program); err != nil {
+		return err
+	}
+	if err := o.pairing.keep(); err != nil {
+		return err
+	}
 	stop := r.busy(still("making the key"))
 	defer stop()
-	return r.once(func(key string) error {
+	return o.pairing.after(r.once(func(key string) error {
 		p.IdempotencyKey = key
 		out, err := api.Create(ctx, p)
 		stop()
@@ -169,8 +185,9 @@ func (r *remote) createKey(ctx context.Context, p apikey.CreateParams, to secret
 			return err
 		}
 		capable, _ := api.Capabilities(ctx) // for words only
-		return r.showNew(place, issued{out.Key, out.Secret.Reveal()}, "made", capable.TokenURL)
-	})
+		return r.showNew(place, newCredential{key: out.Key, secret: out.Secret, tokenURL: capable.TokenURL, done: "made " + out.Key.ID, fields: keyFields(out.Key), pairing: &o.pairing,
+			answer: func(secret string) any { return issued{out.Key, secret} }})
+	}))
 }
 
 // place is where a new secret will go, made ready before there is one.
@@ -203,6 +220,12 @@ func newPrivateFile(path string) (*os.File, error) {
 	if errors.Is(err, os.ErrExist) {
 		return nil, usagef("%s exists, and is not overwritten", path)
 	}
+	if err == nil {
+		if err = f.Chmod(0o600); err != nil { // a umask may have taken even the owner's rights
+			_ = f.Close()
+			_ = os.Remove(path)
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("make the file for the secret: %w", err)
 	}
@@ -217,9 +240,16 @@ func (p *place) abandon() {
 	}
 }
 
-// keep writes id and secret to the file, down to the disk.
-func (p *place) keep(id, secret, tokenURL string) error {
-	_, err := p.file.WriteString(envFileText(id, secret, tokenURL))
+// shellURL is an address in which a shell has nothing to read.
+var shellURL = regexp.MustCompile(`^https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._~/-]*)?$`)
+
+// keep writes the credential to the file, down to the disk.
+func (p *place) keep(c newCredential) error {
+	text := envFileText(c.key.ID, c.secret.Reveal(), c.tokenURL)
+	if c.pairing.written && shellPath.MatchString(c.pairing.out) {
+		text += "TOKENOS_PRIVATE_KEY_FILE=" + c.pairing.out + "\n"
+	}
+	_, err := p.file.WriteString(text)
 	if err = errors.Join(err, p.file.Sync()); err != nil {
 		return err
 	}
@@ -227,46 +257,91 @@ func (p *place) keep(id, secret, tokenURL string) error {
 	return p.file.Close()
 }
 
-// envFileText is what a file with a new credential holds.
+// envFileText is what a file with a new credential holds. A token endpoint in which
+// a shell could read something is left out.
 func envFileText(id, secret, tokenURL string) string {
-	text := fmt.Sprintf("TOKENOS_CLIENT_ID=%s\nTOKENOS_CLIENT_SECRET=%s\n", id, secret)
-	if tokenURL != "" {
+	text := "TOKENOS_CLIENT_ID=" + id + "\n"
+	if secret != "" {
+		text += "TOKENOS_CLIENT_SECRET=" + secret + "\n"
+	}
+	if shellURL.MatchString(tokenURL) {
 		text += "TOKENOS_TOKEN_URL=" + tokenURL + "\n"
 	}
 	return text
 }
 
+// newCredential is a credential to be shown.
+type newCredential struct {
+	key      apikey.Key
+	secret   apikey.Secret // zero for private_key_jwt
+	pairing  *pairing
+	tokenURL string
+	done     string                  // "made key_live_...", for people
+	answer   func(secret string) any // as the REST API writes it
+	fields   grid                    // for people, where there is no secret
+	words    string                  // for people, beside a secret; lines
+}
+
+// safe reports whether id and secret are such as may be written where a shell
+// reads them.
+func (c newCredential) safe() bool {
+	return apikey.ValidID(c.key.ID) && (c.secret.IsZero() || apikey.ValidSecret(c.secret.Reveal()))
+}
+
 // showNew writes a new credential where it is to go, and words about it to stderr.
-func (r *remote) showNew(to *place, got issued, what, tokenURL string) error {
-	k := got.Key
+func (r *remote) showNew(to *place, c newCredential) error {
+	if !c.safe() {
+		return errors.New("the server's answer has no id and secret such as a TokenOS keys server makes")
+	}
+	secret := c.secret.Reveal()
+	c.words += c.pairing.tell(c.key.ID)
 	switch {
-	case got.ClientSecret == "":
-		if to.quiet {
-			return nil
-		}
-		return r.print(r.stdout, shown{got, []string{k.ID}, keyFields(k)})
 	case to.file != nil:
-		if err := to.keep(k.ID, got.ClientSecret, tokenURL); err != nil {
-			return lostSecret(k.ID, err)
+		if err := to.keep(c); err != nil {
+			return lostSecret(c.key.ID, err)
 		}
-		got.ClientSecret = ""
-		if r.format == "table" {
-			fmt.Fprintf(r.stderr, "%s %s; its id and secret are in %s\n", what, k.ID, to.envFile)
-			return nil
-		}
-		return r.print(r.stdout, shown{got, []string{k.ID}, grid{}})
+		return r.showKept(to, c)
+	case secret == "":
+		return r.showPublic(to, c)
 	case to.quiet:
-		if _, err := fmt.Fprintln(r.stdout, got.ClientSecret); err != nil {
-			return lostSecret(k.ID, err)
+		if _, err := fmt.Fprintln(r.stdout, secret); err != nil {
+			return lostSecret(c.key.ID, err)
 		}
 		return nil
 	}
-	table := grid{rows: [][]string{{"client id:", k.ID}, {"client secret:", got.ClientSecret}}}
-	if err := r.print(r.stdout, shown{got, nil, table}); err != nil {
-		return lostSecret(k.ID, err)
+	table := grid{rows: [][]string{{"client id:", c.key.ID}, {"client secret:", secret}}}
+	if err := r.print(r.stdout, shown{c.answer(secret), nil, table}); err != nil {
+		return lostSecret(c.key.ID, err)
 	}
 	if r.format == "table" {
-		fmt.Fprintf(r.stderr, "\nThe secret is shown only now. Its code: tokenos keys snippet %s\n", k.ID)
+		fmt.Fprint(r.stderr, plain("\n"+c.words+"The secret is shown only now. Its code: tokenos keys snippet "+c.key.ID+"\n"))
+	}
+	return nil
+}
+
+// showKept tells of a credential that is in a file.
+func (r *remote) showKept(to *place, c newCredential) error {
+	if r.format != "table" {
+		return r.print(r.stdout, shown{c.answer(""), []string{c.key.ID}, grid{}})
+	}
+	what := "its id and secret are"
+	if c.secret.IsZero() {
+		what = "its id is"
+	}
+	fmt.Fprint(r.stderr, plain(fmt.Sprintf("%s; %s in %s\n%s", c.done, what, to.envFile, c.words)))
+	return nil
+}
+
+// showPublic shows a key that has no secret.
+func (r *remote) showPublic(to *place, c newCredential) error {
+	if to.quiet {
+		return nil
+	}
+	if err := r.print(r.stdout, shown{c.answer(""), []string{c.key.ID}, c.fields}); err != nil {
+		return err
+	}
+	if r.format == "table" {
+		fmt.Fprint(r.stderr, plain(c.words))
 	}
 	return nil
 }

@@ -11,6 +11,9 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program on the spot
+	// A reader that has gone, or a limit, fails the write: a secret that could not
+	// be written is told of. Not ignored, because Hydra would inherit that.
+	signal.Notify(make(chan os.Signal, 1), deafTo...)
 	p := program{env: os.Environ(), stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}
 	os.Exit(p.run(ctx, os.Args[1:]))
 }

@@ -55,7 +55,7 @@ func tamper() {
 func TestManual(t *testing.T) {
 	h := hydratest.Shared(t)
 	c, info := dev(t, nil, append(freePorts, "--memory")...)
-	first := firstKey(t)
+	shown := shownScripts(t)
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
 		UpdateScripts:       *update,
@@ -71,27 +71,35 @@ func TestManual(t *testing.T) {
 			e.Setenv("TOKEN_URL", info.TokenURL)
 			e.Setenv("ISSUER", info.HydraPublicURL)
 			e.Setenv("XDG_CONFIG_HOME", filepath.Join(e.WorkDir, "config"))
-			return errors.Join(err, os.WriteFile(filepath.Join(e.WorkDir, "dev.json"), []byte(c.stdout.String()), 0o600),
-				os.WriteFile(filepath.Join(e.WorkDir, "first.sh"), []byte(first), 0o600))
+			shown["dev.json"] = c.stdout.String()
+			for name, text := range shown {
+				err = errors.Join(err, os.WriteFile(filepath.Join(e.WorkDir, name), []byte(text), 0o600))
+			}
+			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "await": await, "expand": expand, "kid": kid,
-			"enrol": enrol, "sign": sign, "buys": buys},
+			"remember": remember, "enrol": enrol, "sign": sign, "buys": buys},
 	})
 }
 
-// firstKey is what the README says makes the first key.
-func firstKey(t *testing.T) string {
+// shownScripts are the scripts of the README and of the tour of the command line,
+// by the names of their files.
+func shownScripts(t *testing.T) map[string]string {
 	t.Helper()
-	raw, err := os.ReadFile("../../README.md")
-	if err != nil {
-		t.Fatal(err)
+	out := map[string]string{}
+	for name, at := range map[string]string{"first key": "README.md", "tour": "docs/cli.md", "ci": "docs/cli.md", "leak": "docs/cli.md"} {
+		raw, err := os.ReadFile(filepath.Join("..", "..", at))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, rest, found := strings.Cut(string(raw), "<!-- run "+name+" -->\n```sh\n")
+		text, _, ended := strings.Cut(rest, "```\n<!-- /run -->")
+		if !found || !ended {
+			t.Fatalf("%s does not show the script %q", at, name)
+		}
+		out[strings.TrimSuffix(name, " key")+".sh"] = text
 	}
-	_, rest, found := strings.Cut(string(raw), "<!-- run first key -->\n```sh\n")
-	text, _, ended := strings.Cut(rest, "```\n<!-- /run -->")
-	if !found || !ended {
-		t.Fatal("the README does not show how to make the first key")
-	}
-	return text
+	return out
 }
 
 // exits runs a program and wants its exit code: exits CODE PROGRAM ARGUMENT...
@@ -151,6 +159,16 @@ func expand(ts *testscript.TestScript, neg bool, args []string) {
 		text := os.Expand(ts.ReadFile(name), ts.Getenv)
 		ts.Check(os.WriteFile(ts.MkAbs(name), []byte(text), 0o600))
 	}
+}
+
+// remember keeps what the last program wrote, one line, in a variable:
+// remember NAME
+func remember(ts *testscript.TestScript, neg bool, args []string) {
+	text := strings.TrimSpace(ts.ReadFile("stdout"))
+	if neg || len(args) != 1 || text == "" || strings.Contains(text, "\n") {
+		ts.Fatalf("usage: remember NAME, after one line on stdout")
+	}
+	ts.Setenv(args[0], text)
 }
 
 // kid puts the line in a file into $KID: kid FILE.

@@ -60,7 +60,8 @@ func (p program) root() *cobra.Command {
 		return usageError{config.FlagError(c.Flags(), err)}
 	})
 	root.AddCommand(p.dev(), p.serve(), p.migrate(), p.bootstrap(), p.audit(), p.doctor(), p.signingKeys(), p.scan(), p.config(), p.version(),
-		p.keys(), p.alone((*remote).apply), p.alone((*remote).export), p.tokens(), p.jwk(), p.assertion(), p.auth(), p.profileCommand())
+		p.keys(), p.alone((*remote).apply), p.alone((*remote).export), p.owners(), p.rules(), p.capabilities(), p.tokens(), p.jwk(), p.assertion(),
+		p.auth(), p.profileCommand(), p.breakGlass())
 	root.Version = version() // --version says what the command does
 	root.SetVersionTemplate("{{.Version}}\n")
 	noStrayArgs(root)

@@ -3,7 +3,10 @@ package main
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/tokenos/tokenos/apikey"
 )
 
 const (
@@ -39,4 +42,23 @@ func (p program) busy(line func(since time.Duration) string) (stop func()) {
 // still is a line for work that has nothing to count.
 func still(what string) func(time.Duration) string {
 	return func(since time.Duration) string { return fmt.Sprintf("%s: still at it after %s", what, since) }
+}
+
+// progressLine tells how far an operation on an owner has come.
+type progressLine struct {
+	done, total, waiting atomic.Int64
+}
+
+func (p *progressLine) set(o apikey.Operation) {
+	p.done.Store(int64(o.Done))
+	p.total.Store(int64(o.Total))
+	p.waiting.Store(int64(o.Waiting))
+}
+
+func (p *progressLine) text(since time.Duration) string {
+	line := fmt.Sprintf("%d of %d keys after %s", p.done.Load(), p.total.Load(), since)
+	if n := p.waiting.Load(); n > 0 {
+		line += fmt.Sprintf("; %d wait for Hydra", n)
+	}
+	return line
 }

@@ -18,7 +18,8 @@ import (
 var errDeclined = errors.New("not confirmed; nothing was changed")
 
 // plain is text that does nothing to a terminal: what moves the cursor, colours,
-// or turns the direction of writing stands there as what it is. Line ends stay.
+// or turns the direction of writing stands there as what it is, as JSON escapes
+// it. Line ends stay.
 func plain(s string) string {
 	return escaped(s, func(r rune) string { // as JSON writes it
 		high, low := utf16.EncodeRune(r)
@@ -61,14 +62,22 @@ func (p program) interactive() bool {
 	return ok && also && term.IsTerminal(int(in.Fd())) && term.IsTerminal(int(out.Fd()))
 }
 
-// confirm asks a person on stderr. Without one to ask it fails and says that
-// --yes answers for scripts.
+// askable fails if there is nobody to ask, and says that --yes answers for
+// scripts.
+func (p program) askable(yes bool) error {
+	if yes || p.interactive() {
+		return nil
+	}
+	return usagef("this needs a yes, and there is no terminal to ask at: add --yes")
+}
+
+// confirm asks a person on stderr.
 func (p program) confirm(ctx context.Context, yes bool, question string) error {
 	if yes {
 		return nil
 	}
-	if !p.interactive() {
-		return usagef("this needs a yes, and there is no terminal to ask at: add --yes")
+	if err := p.askable(yes); err != nil {
+		return err
 	}
 	fmt.Fprintf(p.stderr, "%s [y/N] ", plain(question))
 	line, err := p.line(ctx)
@@ -101,12 +110,17 @@ func (p program) hidden(ctx context.Context, question string) (string, error) {
 	}
 	fd := int(in.Fd())
 	before, err := term.GetState(fd)
+	if err == nil {
+		err = hush(fd) // before it is asked, because a program answers at once
+	}
 	if err != nil {
 		return "", fmt.Errorf("ask at the terminal: %w", err)
 	}
-	defer func() { _ = term.Restore(fd, before) }() // also after Ctrl-C
+	defer func() { // also after Ctrl-C
+		_ = term.Restore(fd, before)
+		fmt.Fprintln(p.stderr)
+	}()
 	fmt.Fprint(p.stderr, question)
-	defer fmt.Fprintln(p.stderr)
 	return within(ctx, func() (string, error) {
 		b, err := term.ReadPassword(fd)
 		return string(b), err
