@@ -28,7 +28,7 @@ func TestBreakGlass(t *testing.T) {
 	hydratest.MustBuy(t, key)
 
 	admin.Refuse()
-	if got := s.done(t, "break-glass", "disable", key.ID); !strings.Contains(got, "disabling") {
+	if got := s.done(t, "keys", "disable", "--local", key.ID); !strings.Contains(got, "disabling") {
 		t.Errorf("says %q", got)
 	}
 	eventually(t, func(ctx context.Context) error {

@@ -91,18 +91,29 @@ func (r *remote) keysEnable() *cobra.Command {
 func (r *remote) keysDisable() *cobra.Command {
 	var a action
 	var p pausing
+	var local bool
 	c := &cobra.Command{
 		Use:   "disable ID",
 		Short: "Pause a key: no new tokens, and those it has are ended",
 		Long: "Pause a key: no new tokens, and those it has are ended. Its secret stays, and\n" +
 			"tokenos keys enable ends the pause. While Hydra is away this is accepted, and\n" +
-			"done when it is back. Without a server: tokenos break-glass disable ID.",
-		Example: "  tokenos keys disable key_live_01k9x2mc4q8r7s5t3v1w0y9z8a --for 7d",
+			"done when it is back.\n\n" +
+			"With --local, for when no server answers or no token is to be had, it reads the\n" +
+			"configuration of tokenos serve and writes the disable to the ledger itself, where\n" +
+			"it counts at once, for the token hook, the status list and introspection of every\n" +
+			"server on it. If Hydra answers within ten seconds it is told; if not, a server is\n" +
+			"to do that once it runs and Hydra is back. The audit names system:break-glass. On\n" +
+			"SQLite a server that runs holds the ledger: stop it first. On Postgres it may go on.",
+		Example: "  tokenos keys disable key_live_01k9x2mc4q8r7s5t3v1w0y9z8a --for 7d\n" +
+			"  tokenos keys disable key_live_01k9x2mc4q8r7s5t3v1w0y9z8a --local --config /etc/tokenos/tokenos.yaml",
 		Args:    oneID,
 		RunE: func(c *cobra.Command, args []string) error {
 			until, err := p.until(time.Now())
 			if err != nil {
 				return err
+			}
+			if local {
+				return r.disableHere(c, args[0], apikey.DisableParams{Until: until, DryRun: a.dryRun})
 			}
 			a.do = func(ctx context.Context, api apikey.API, dryRun bool, key string) (apikey.Result, error) {
 				return api.Disable(ctx, args[0], apikey.DisableParams{Until: until, DryRun: dryRun, IdempotencyKey: key})
@@ -113,7 +124,21 @@ func (r *remote) keysDisable() *cobra.Command {
 	p.flags(c)
 	dry(c.Flags(), &a.dryRun)
 	r.changes(c.Flags())
+	c.Flags().BoolVar(&local, "local", false, "break glass: in the ledger, by the server's configuration, without a server")
+	configured(c)
 	return c
+}
+
+// disableHere reads the server's configuration, and pauses the key in its ledger.
+func (r *remote) disableHere(c *cobra.Command, id string, p apikey.DisableParams) error {
+	if err := r.check(); err != nil {
+		return err
+	}
+	cfg, err := r.load(c)
+	if err != nil {
+		return err
+	}
+	return r.disableLocally(c.Context(), cfg, id, p)
 }
 
 // pausing are the flags that say how long.

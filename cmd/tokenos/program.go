@@ -61,7 +61,7 @@ func (p program) root() *cobra.Command {
 	})
 	root.AddCommand(p.dev(), p.serve(), p.migrate(), p.bootstrap(), p.audit(), p.doctor(), p.signingKeys(), p.scan(), p.config(), p.version(),
 		p.keys(), p.alone((*remote).apply), p.alone((*remote).export), p.owners(), p.rules(), p.capabilities(), p.tokens(), p.jwk(), p.assertion(),
-		p.auth(), p.profileCommand(), p.breakGlass())
+		p.auth(), p.profileCommand())
 	root.Version = version() // --version says what the command does
 	root.SetVersionTemplate("{{.Version}}\n")
 	noStrayArgs(root)
