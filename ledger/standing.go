@@ -24,7 +24,7 @@ const (
 var narrowedIDs = `SELECT key_id FROM changes WHERE state = 'begun' AND action || '' IN ` + narrowingSQL + `
 	UNION ALL SELECT key_id FROM changes WHERE state = 'queued' AND action || '' IN ` + narrowingSQL
 
-const eventIDs = `SELECT key_id FROM events WHERE id > $1 ORDER BY id LIMIT $2`
+const eventIDs = `SELECT key_id FROM events WHERE id > $1 AND denial = 0 ORDER BY id LIMIT $2`
 
 // lookout keeps what was read of keys for as long as nothing happens to them.
 // Each call compares the ledger's mark of now with that of the last call. If they
