@@ -31,6 +31,8 @@ const (
 	ActionLoseCredential Action = "key.credential_unknown"
 	// ActionExpiring tells that a key's end is near; the key stays as it is.
 	ActionExpiring Action = "key.expiring"
+	// ActionDeny is no change: the key was refused tokens, see [KeyDenials].
+	ActionDeny Action = "token.denied"
 	// ActionConverge writes no event: the definition stays as it is and Hydra
 	// is brought in line with it (second token sweep, looking up a lost answer).
 	ActionConverge Action = "key.converged"
@@ -63,7 +65,7 @@ type Event struct {
 	Owner     string         `json:"owner"`
 	Kind      Kind           `json:"kind"`
 	Revision  int64          `json:"revision"`
-	ChangeID  string         `json:"change_id" doc:"the change this event belongs to"`
+	ChangeID  string         `json:"change_id" doc:"the change this event belongs to; empty: token.denied is none"`
 	Principal string         `json:"principal"`
 	Address   string         `json:"address"`
 	UserAgent string         `json:"user_agent"`

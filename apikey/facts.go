@@ -34,7 +34,7 @@ type KeyFacts struct {
 // Mark is a place in the ledger's stream of touches. Only the ledger reads it,
 // but for Event, which never goes back in one ledger.
 type Mark struct {
-	Event   int64  // the newest event before it
+	Event   int64  // the newest event of a change before it
 	Horizon int64  // changes touched before it are read
 	Next    int64  // the horizon once this stretch is read
 	Touched int64  // with Op: the last change read of this stretch

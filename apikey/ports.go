@@ -276,6 +276,7 @@ type EventQuery struct {
 	Owners     []string // bounds of the caller
 	Kind       Kind     // "" for all
 	KeyID      string   // only this key's; "" for all
+	Changes    bool     // only events of changes: not [ActionDeny]
 	After      int64    // ids greater than this, ascending
 	Before     int64    // with Descending: ids less than this; 0: from the newest
 	Descending bool

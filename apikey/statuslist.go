@@ -64,7 +64,7 @@ type KeyState struct {
 // StateMark tells whether keys may have changed their state between two reads,
 // other than by the clock: equal marks, equal states.
 type StateMark struct {
-	Event     int64 // the newest
+	Event     int64 // the newest of a change
 	LastIndex int64 // the last [Upkeep.StatusIndex] that was given
 	// Of the accepted changes that end or pause a key and are not done: how many,
 	// and a sum that another set of as many does not have.

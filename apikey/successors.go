@@ -80,6 +80,6 @@ func (s *Service) missed(ctx context.Context, o OperationRecord, r Record, now t
 
 // enabledSince reports whether somebody has enabled a key since a moment.
 func (s *Service) enabledSince(ctx context.Context, id string, since time.Time) (bool, error) {
-	events, err := s.ledger.Events(ctx, EventQuery{KeyID: id, Descending: true, Limit: limits.PageSize})
+	events, err := s.ledger.Events(ctx, EventQuery{KeyID: id, Changes: true, Descending: true, Limit: limits.PageSize})
 	return slices.ContainsFunc(events, func(e Event) bool { return e.Action == ActionEnable && !e.At.Before(since) }), err
 }

@@ -11,7 +11,9 @@ type UsageLedger interface {
 	// AddUsage adds a batch, all of it or nothing. A batch that was added before
 	// changes nothing, so one whose outcome is unknown may be given again as it
 	// was, and must be before the writer's next. Keys that there are not, and
-	// scopes that their keys do not have, are left out.
+	// scopes that their keys do not have, are left out. Of a key's first denial for
+	// a reason in an hour, whoever counts it, the same transaction writes the event
+	// of its [KeyDenials].
 	AddUsage(ctx context.Context, b UsageBatch) error
 	// Usage reads the counts of one key. Zero for a key that there is not.
 	Usage(ctx context.Context, q UsageQuery) (UsageRecord, error)
@@ -36,6 +38,24 @@ type KeyUsage struct {
 	LastUsedAt time.Time      // zero: no token was issued
 	LastDenial *LastDenial    // nil: none was refused
 	Asked      []ScopeUsage   // each scope once, with its time
+}
+
+// KeyDenials are the tokens that a key was denied for a reason, and of which no
+// event has told. There is one event for the first in an hour (UTC), so a program
+// that goes on asking cannot fill the audit; it counts what came after the event
+// before it.
+type KeyDenials struct {
+	KeyID, RootID, Owner string
+	Kind                 Kind
+	Revision             int64
+	Reason               Denial
+	Count                int64 // of hours whose counts have not been moved to their day
+}
+
+// Event tells of them, written at a moment. Nothing in it is of the requests.
+func (d KeyDenials) Event(at time.Time) Event {
+	return Event{At: at, Action: ActionDeny, KeyID: d.KeyID, RootID: d.RootID, Owner: d.Owner, Kind: d.Kind, Revision: d.Revision, Principal: System("hook").Principal,
+		Before: map[string]any{}, After: map[string]any{"reason": d.Reason, "denied": d.Count}}
 }
 
 // UsageQuery asks for the counts of a key in the periods that begin at From or

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"regexp"
 	"runtime"
@@ -63,17 +64,22 @@ func (s *server) open(c *gin.Context) {
 	c.Next()
 }
 
+// everyAnswer is shared by all answers: its lists are replaced, never written into.
+var everyAnswer = http.Header{
+	"Cache-Control":                {"no-store"},
+	"X-Content-Type-Options":       {"nosniff"},
+	"Content-Security-Policy":      {"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"},
+	"Referrer-Policy":              {"no-referrer"},
+	"Cross-Origin-Opener-Policy":   {"same-origin"},
+	"Cross-Origin-Resource-Policy": {"same-origin"},
+	"X-Frame-Options":              {"DENY"},
+}
+
 // setHeaders are for programs, but a browser may open any address: nothing may
 // be kept, framed, sniffed, run or told on.
 func setHeaders(h http.Header, x *exchange) {
+	maps.Copy(h, everyAnswer)
 	h.Set("X-Request-Id", x.id)
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("Cross-Origin-Opener-Policy", "same-origin")
-	h.Set("Cross-Origin-Resource-Policy", "same-origin")
-	h.Set("X-Frame-Options", "DENY")
 	if x.secure {
 		h.Set("Strict-Transport-Security", "max-age=31536000")
 	}

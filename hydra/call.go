@@ -95,7 +95,8 @@ func (h *Hydra) raw(ctx context.Context, method, path string, form url.Values) (
 	}
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", userAgent)
-	resp, err := h.http.Do(req)
+	// Without the client's redirects and cookies: there are none here.
+	resp, err := h.http.Transport.RoundTrip(req)
 	if err == nil && resp.StatusCode != http.StatusOK {
 		err = errors.New(resp.Status)
 	}

@@ -137,7 +137,7 @@ func (t *transport) attempt(ctx context.Context, req *http.Request, c *call) (*h
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
 	})
-	again := req.Clone(ctx)
+	again := req.WithContext(ctx) // nobody writes into the header that all attempts share
 	if req.GetBody != nil {
 		body, err := req.GetBody()
 		if err != nil {

@@ -101,6 +101,7 @@ type eventRow struct {
 	Owner   string
 	Kind    string
 	At      int64
+	Denial  int64
 }
 
 // VerifyChain checks every event: that it is as it was written, at its place,
@@ -116,7 +117,7 @@ func (d *DB) VerifyChain(ctx context.Context, noted Head, progress func(n int64)
 	}
 	for {
 		var rows []eventRow
-		err := d.read.NewRaw("SELECT id, payload, mac, mac_key, key_id, owner, kind, at FROM events WHERE id > ? ORDER BY id LIMIT ?",
+		err := d.read.NewRaw("SELECT id, payload, mac, mac_key, key_id, owner, kind, at, denial FROM events WHERE id > ? ORDER BY id LIMIT ?",
 			v.Head.ID, verifyAtOnce).Scan(ctx, &rows)
 		if err != nil {
 			return v, fault("verify", err)
@@ -177,7 +178,7 @@ func (c chain) check(before Head, e eventRow) string {
 	if err := json.Unmarshal([]byte(e.Payload), &p); err != nil {
 		return "it cannot be read"
 	}
-	if p.ID != e.ID || p.KeyID != e.KeyID || p.Owner != e.Owner || string(p.Kind) != e.Kind || unix(p.At) != e.At {
+	if p.ID != e.ID || p.KeyID != e.KeyID || p.Owner != e.Owner || string(p.Kind) != e.Kind || unix(p.At) != e.At || denialOf(p.Action) != e.Denial {
 		return "the columns beside it were altered"
 	}
 	return ""

@@ -80,6 +80,7 @@ func TestChainTampering(t *testing.T) {
 		"spaces":            {[]string{"UPDATE events SET payload = payload || ' ' WHERE id = 5"}, 5, "altered"},
 		"owner column":      {[]string{"UPDATE events SET owner = 'evil' WHERE id = 2"}, 2, "columns"},
 		"time column":       {[]string{"UPDATE events SET at = at + 1 WHERE id = 2"}, 2, "columns"},
+		"denial column":     {[]string{"UPDATE events SET denial = 1 WHERE id = 2"}, 2, "columns"},
 		"mac":               {[]string{"UPDATE events SET mac = '00' WHERE id = 4"}, 4, "altered"},
 		"mac key":           {[]string{"UPDATE events SET mac_key = 'other' WHERE id = 4"}, 4, "not configured"},
 		"removed":           {[]string{"DELETE FROM events WHERE id = 3"}, 3, "missing"},
@@ -90,7 +91,7 @@ func TestChainTampering(t *testing.T) {
 		"end and head cut":  {[]string{"DELETE FROM events WHERE id > 4", "UPDATE chain SET event_id = 4, mac = (SELECT mac FROM events WHERE id = 4)"}, 5, "cut off"}, // seen by the noted head alone
 		"head moved back":   {[]string{"UPDATE chain SET event_id = 3"}, 6, "head"},
 		"all removed":       {[]string{"DELETE FROM events"}, 1, "cut off"},
-		"one of ours added": {[]string{"INSERT INTO events SELECT 7, payload, mac, mac_key, key_id, owner, kind, at FROM events WHERE id = 6"}, 7, "altered"},
+		"one of ours added": {[]string{"INSERT INTO events SELECT 7, payload, mac, mac_key, key_id, owner, kind, at, denial FROM events WHERE id = 6"}, 7, "altered"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

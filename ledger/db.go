@@ -57,7 +57,7 @@ func newDB(cfg Config, d dialect) *DB {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &DB{dialect: d, log: log, prepared: map[string]*sql.Stmt{}, lookout: lookout{turn: make(chan struct{}, 1)},
+	return &DB{dialect: d, log: log, prepared: map[string]*sql.Stmt{}, lookout: lookout{turn: make(chan struct{}, 1), shared: newSharedLook()},
 		words: strings.NewReplacer("{now}", d.millis, "{touch}", d.touch, "{horizon}", d.horizon, "{lock}", d.rowLock)}
 }
 

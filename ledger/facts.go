@@ -35,10 +35,10 @@ const (
 		COALESCE((SELECT MAX(` + strength + `) FROM changes WHERE key_id = k.id AND state = 'queued'), 0) AS queued FROM keys k`
 
 	countTouch   = `UPDATE chain SET touches = touches + 1 WHERE id = 1`
-	selectMark   = `SELECT event_id, {horizon} AS horizon FROM chain WHERE id = 1`
+	selectMark   = `SELECT event_id - quiet AS event_id, {horizon} AS horizon FROM chain WHERE id = 1`
 	touchedAfter = `SELECT key_id, op, touched AS at FROM changes WHERE action IN ('key.disabled', 'key.revoked', 'rotation.completed')
 		AND touched >= ? AND (touched, op) > (?, ?) ORDER BY touched, op LIMIT ?`
-	eventsAfter = `SELECT id AS at, key_id FROM events WHERE id > ? ORDER BY id LIMIT ?`
+	eventsAfter = `SELECT id AS at, key_id FROM events WHERE id > ? AND denial = 0 ORDER BY id LIMIT ?`
 )
 
 // countTouch makes the next {touch} of this transaction a new one. On Postgres

@@ -31,7 +31,7 @@ const (
 // fixed are the statements that SQLite keeps prepared on its writer.
 var fixed = []string{insertReplay, takeReplay, answerReplay, forgetReplay, sameInLine, insertChange, queueChange, forgetChange, targetChange, settleChange,
 	promoteChange, changeState, selectRecord, selectPending, finishChange, abandonChange, releaseChange, takeChange,
-	claimSecret, unclaimedSecret, upsertKey, deleteTerms, deleteKey, freePublicKeys, freePublicKey, unbornPublicKeys, nextEvent, insertEvent, moveHead,
+	claimSecret, unclaimedSecret, upsertKey, deleteTerms, deleteKey, freePublicKeys, freePublicKey, unbornPublicKeys, nextEvents, insertEvents[1], moveHead,
 	countTouch, lockQuota, usedQuota, takeQuota, takeStatusIndex, holdOperation, takeOperation, saveOperation, enterBatch, forgetScopes, askScopes, deleteHours, deleteDays, deleteScopes}
 
 // Finish implements [apikey.Ledger].
@@ -66,10 +66,10 @@ func (d *DB) Finish(ctx context.Context, f apikey.Finish) error {
 			return nil
 		}
 		// Last, because from here to the commit all events wait for this one.
-		if err := t.append(ctx, *f.Event); err != nil || f.Successor == nil {
-			return err
+		if f.Successor == nil {
+			return t.append(ctx, *f.Event)
 		}
-		return t.append(ctx, f.Successor.Event)
+		return t.append(ctx, *f.Event, f.Successor.Event)
 	})
 }
 

@@ -24,14 +24,15 @@ const (
 var narrowedIDs = `SELECT key_id FROM changes WHERE state = 'begun' AND action || '' IN ` + narrowingSQL + `
 	UNION ALL SELECT key_id FROM changes WHERE state = 'queued' AND action || '' IN ` + narrowingSQL
 
-const eventIDs = `SELECT key_id FROM events WHERE id > $1 ORDER BY id LIMIT $2`
+const eventIDs = `SELECT key_id FROM events WHERE id > $1 AND denial = 0 ORDER BY id LIMIT $2`
 
 // lookout keeps what was read of keys for as long as nothing happens to them.
 // Each call compares the ledger's mark of now with that of the last call. If they
 // differ, the keys are forgotten that events or accepted changes tell of. The
 // zero value knows nothing.
 type lookout struct {
-	turn chan struct{} // holds one while somebody catches up
+	turn   chan struct{} // holds one while somebody catches up
+	shared sharedLook
 
 	mu       sync.Mutex
 	begun    bool
@@ -111,7 +112,7 @@ func (d *DB) catchUp(ctx context.Context) (turns uint64, crowded bool, err error
 			return turns, false, nil
 		}
 	} else {
-		mark, err := apikey.Glance(ctx, d.lookMark)
+		mark, err := apikey.Glance(ctx, d.shareMark)
 		if err != nil || mark.Narrowing > lookoutNarrowed {
 			return 0, true, err
 		}
@@ -141,6 +142,11 @@ func (d *DB) catchUp(ctx context.Context) (turns uint64, crowded bool, err error
 	}
 	turns, err = d.forget(ctx, mark, writes)
 	return turns, false, err
+}
+
+// shareMark is the mark of now, read together with those who ask meanwhile.
+func (d *DB) shareMark(ctx context.Context) (apikey.StateMark, error) {
+	return d.lookout.shared.at(ctx, d.lookMark)
 }
 
 // alone reports whether nobody but this process can write, and it is still there.

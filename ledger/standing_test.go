@@ -3,12 +3,14 @@ package ledger_test
 import (
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tokenos/tokenos/apikey"
+	"github.com/tokenos/tokenos/internal/pgtest"
 	"github.com/tokenos/tokenos/ledger"
 )
 
@@ -187,4 +189,38 @@ func TestStandingCrowded(t *testing.T) {
 		apply(t, db, apikey.ActionUpdate, keys[1])
 		check("the crowd is gone")
 	})
+}
+
+// What another process has committed counts for every call that begins then, also
+// among many that share their looks.
+func TestStandingInACrowd(t *testing.T) {
+	url := pgtest.URL(t)
+	db, other := open(t, ledger.Config{URL: url}), open(t, ledger.Config{URL: url})
+	k := created(t, other, nil)
+	stop := make(chan struct{})
+	var crowd sync.WaitGroup
+	for range 8 {
+		crowd.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if _, err := db.Standing(t.Context(), k.ID, apikey.View{}, start); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	for i := range 60 {
+		k.Description = fmt.Sprint(i)
+		apply(t, other, apikey.ActionUpdate, k)
+		if s, err := db.Standing(t.Context(), k.ID, apikey.View{}, start); err != nil || s.Description != k.Description {
+			t.Errorf("change %d: got %q, %v", i, s.Description, err)
+		}
+	}
+	close(stop)
+	crowd.Wait()
 }

@@ -37,11 +37,11 @@ const (
 	// Of a key that is gone the last event is its deletion. If there is another, its
 	// end is among them, and nobody tells its place any more.
 	changedStates = `SELECT COALESCE(k.status_index, -1), k.revoked_at, k.disabled_at, k.disabled_until, k.expires_at, k.ends_at
-		FROM (SELECT key_id, COUNT(*) AS many FROM events WHERE id > $1 GROUP BY key_id) e LEFT JOIN keys k ON k.id = e.key_id WHERE k.id IS NOT NULL OR e.many > 1`
+		FROM (SELECT key_id, COUNT(*) AS many FROM events WHERE id > $1 AND denial = 0 GROUP BY key_id) e LEFT JOIN keys k ON k.id = e.key_id WHERE k.id IS NOT NULL OR e.many > 1`
 )
 
 func markOf(most string) string {
-	return `SELECT c.event_id, s.last, n.many, n.total FROM chain c, status_indexes s,
+	return `SELECT c.event_id - c.quiet, s.last, n.many, n.total FROM chain c, status_indexes s,
 		(SELECT COUNT(*) AS many, COALESCE(CAST(SUM(touched % 1000000000) AS BIGINT), 0) AS total FROM (
 			SELECT touched FROM (SELECT touched FROM changes WHERE state = 'begun' AND action || '' IN ` + narrowingSQL + most + `) b
 			UNION ALL SELECT touched FROM (SELECT touched FROM changes WHERE state = 'queued' AND action || '' IN ` + narrowingSQL + most + `) q) accepted) n

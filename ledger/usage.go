@@ -66,10 +66,13 @@ func many(text string, from int, first, row string) map[int]string {
 	return out
 }
 
+// countTokens adds to the counts of hours.
+const countTokens = `INSERT INTO usage_hours (key_id, hour, outcome, tokens) VALUES {rows}
+	ON CONFLICT (key_id, hour, outcome) DO UPDATE SET tokens = usage_hours.tokens + excluded.tokens`
+
 var (
-	addTokens = many(`INSERT INTO usage_hours (key_id, hour, outcome, tokens) VALUES {rows}
-		ON CONFLICT (key_id, hour, outcome) DO UPDATE SET tokens = usage_hours.tokens + excluded.tokens`, 1, "(?, ?, ?, ?)", "(?, ?, ?, ?)")
-	addAsked = many(`INSERT INTO usage_scopes (key_id, scope, last_asked_at) SELECT v.column1, v.column2, v.column3 FROM (VALUES {rows}) v
+	addIssued = many(countTokens, 1, "(?, ?, ?, ?)", "(?, ?, ?, ?)")
+	addAsked  = many(`INSERT INTO usage_scopes (key_id, scope, last_asked_at) SELECT v.column1, v.column2, v.column3 FROM (VALUES {rows}) v
 		WHERE EXISTS (SELECT 1 FROM key_terms t WHERE t.key_id = v.column1 AND t.kind = 's' AND t.term = v.column2)
 		ON CONFLICT (key_id, scope) DO UPDATE SET last_asked_at = excluded.last_asked_at WHERE usage_scopes.last_asked_at < excluded.last_asked_at`,
 		1, "(CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS BIGINT))", "(?, ?, ?)")
@@ -142,27 +145,49 @@ func (d *DB) AddUsage(ctx context.Context, b apikey.UsageBatch) error {
 		if err != nil {
 			return err
 		}
-		var tokens, asked, last [][]any
+		var known []apikey.KeyUsage
 		for _, k := range b.Keys {
 			if there[k.ID] {
-				tokens, asked, last = append(tokens, tokensOf(k)...), append(asked, askedOf(k)...), append(last, lastOf(k))
+				known = append(known, k)
 			}
 		}
-		if err := t.execMany(ctx, addTokens, tokens); err != nil {
-			return err
-		}
-		if err := t.execMany(ctx, addAsked, asked); err != nil {
-			return err
-		}
-		return t.execMany(ctx, addLast, last)
+		return t.addUsage(ctx, known, b.At)
 	})
 }
 
-func tokensOf(k apikey.KeyUsage) (out [][]any) {
+// addUsage adds to the counts of keys that there are, whose rows are held.
+func (t tx) addUsage(ctx context.Context, keys []apikey.KeyUsage, at time.Time) error {
+	var issued, denied, asked, last [][]any
+	for _, k := range keys {
+		issued, denied, asked, last = append(issued, issuedOf(k)...), append(denied, deniedOf(k)...), append(asked, askedOf(k)...), append(last, lastOf(k))
+	}
+	if err := t.execMany(ctx, addIssued, issued); err != nil {
+		return err
+	}
+	fresh, err := t.addDenials(ctx, denied)
+	if err != nil {
+		return err
+	}
+	if err := t.execMany(ctx, addAsked, asked); err != nil {
+		return err
+	}
+	if err := t.execMany(ctx, addLast, last); err != nil {
+		return err
+	}
+	return t.tellDenials(ctx, fresh, at)
+}
+
+func issuedOf(k apikey.KeyUsage) (out [][]any) {
 	for _, h := range k.Hours {
 		if h.Issued > 0 {
 			out = append(out, []any{k.ID, h.From.Unix(), "", h.Issued})
 		}
+	}
+	return out
+}
+
+func deniedOf(k apikey.KeyUsage) (out [][]any) {
+	for _, h := range k.Hours {
 		for reason, n := range h.DeniedBy {
 			out = append(out, []any{k.ID, h.From.Unix(), string(reason), n})
 		}

@@ -21,11 +21,12 @@ import (
 // token.
 func RunHooked(t *testing.T, f Fixture) {
 	for name, test := range map[string]func(*testing.T, Fixture){
-		"claims":     testClaims,
-		"states":     testIssuanceStates,
-		"replaced":   testIssuanceReplaced,
-		"foreign":    testForeign,
-		"lastDenial": testLastDenial,
+		"claims":       testClaims,
+		"states":       testIssuanceStates,
+		"replaced":     testIssuanceReplaced,
+		"foreign":      testForeign,
+		"lastDenial":   testLastDenial,
+		"denialEvents": testDenialEvents,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, f) })
 	}
@@ -254,5 +255,60 @@ func testLastDenial(t *testing.T, f Fixture) {
 	Eventually(t, "it is written down", func() bool { return last() != nil })
 	if got := last(); got.Reason != apikey.DeniedDisabled || f.Clock.Now().Sub(got.At).Abs() > time.Minute {
 		t.Errorf("refused while disabled: %+v", got)
+	}
+}
+
+// Refused tokens are in the record of the key and in the feed: the first for a
+// reason in an hour, with how many came after the one told before.
+func testDenialEvents(t *testing.T, f Fixture) {
+	api, ctx := f.As(t, All)
+	issued := f.make(t, api, ctx, "refused")
+	if _, err := api.Disable(ctx, issued.Key.ID, apikey.DisableParams{}); err != nil {
+		t.Fatal(err)
+	}
+	told := func() (out []apikey.Event) {
+		t.Helper()
+		page, err := api.KeyEvents(ctx, issued.Key.ID, apikey.PageParams{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range page.Data {
+			if e.Action == apikey.ActionDeny {
+				out = append(out, e)
+			}
+		}
+		return out
+	}
+	denied := func() int64 {
+		t.Helper()
+		u, err := api.Usage(ctx, issued.Key.ID, apikey.UsageParams{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return u.Totals.Denied
+	}
+	now := f.Clock.Now()
+	f.Clock.Advance(now.Truncate(time.Hour).Add(61 * time.Minute).Sub(now)) // nothing of this lies in two hours
+	f.refusedByHook(t, "disabled", issued.Key, issued.Secret)
+	Eventually(t, "the first is told", func() bool { return len(told()) == 1 })
+	for range 3 {
+		f.refusedByHook(t, "disabled", issued.Key, issued.Secret)
+	}
+	Eventually(t, "they are counted", func() bool { return denied() == 4 })
+	f.Clock.Advance(time.Hour)
+	f.refusedByHook(t, "an hour later", issued.Key, issued.Secret)
+	Eventually(t, "the next is told", func() bool { return len(told()) != 1 })
+	k, events := issued.Key, told()
+	want := apikey.Event{Action: apikey.ActionDeny, KeyID: k.ID, RootID: k.RootID, Owner: k.Owner, Kind: apikey.KindAPI, Revision: 2, Principal: "system:hook", Before: map[string]any{}}
+	for i, n := range []int{4, 1} { // newest first
+		want.ID, want.At = events[i].ID, events[i].At
+		want.After = map[string]any{"reason": "disabled", "denied": float64(n)}
+		if d := cmp.Diff(want, events[i]); d != "" || f.Clock.Now().Sub(want.At) > 2*time.Hour {
+			t.Errorf("%d refusals, told at %v (-want +got):\n%s", n, want.At, d)
+		}
+	}
+	feed, err := api.Events(ctx, apikey.FeedParams{After: events[0].ID - 1, Limit: 1})
+	if err != nil || len(feed.Data) != 1 || cmp.Diff(events[0], feed.Data[0]) != "" {
+		t.Errorf("the feed: %+v, %v", feed.Data, err)
 	}
 }

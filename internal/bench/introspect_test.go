@@ -8,20 +8,24 @@ import (
 	"testing"
 
 	"github.com/tokenos/tokenos/apikey"
-	"github.com/tokenos/tokenos/client"
 	"github.com/tokenos/tokenos/handlers"
 	"github.com/tokenos/tokenos/hydra"
 	"github.com/tokenos/tokenos/internal/apikeytest"
 	"github.com/tokenos/tokenos/internal/hydratest"
 )
 
-// tokens is how many tokens are looked up in turns: more than a cache for five
-// seconds makes the same of.
-const tokens = 200
+// mostCallers is as many as Hydra is asked for at the same time; each shows so
+// many tokens in turn.
+const (
+	mostCallers = 32
+	tokensEach  = 6
+)
 
 // BenchmarkIntrospect looks up tokens of keys beside Hydra's introspection: as
 // the service does it, which believes Hydra's answer for five seconds, and
-// asking it each time; called from Go and over HTTP with a management token.
+// asking it each time; called from Go, and over HTTP with a management token by
+// the same lines that call Hydra. No two callers show the same token, or they
+// would share a question.
 func BenchmarkIntrospect(b *testing.B) {
 	for _, name := range placeNames {
 		b.Run(name, func(b *testing.B) {
@@ -32,23 +36,27 @@ func BenchmarkIntrospect(b *testing.B) {
 			shown := p.buy(b)
 			ctx := apikey.WithCaller(b.Context(), apikey.Caller{Principal: "user:bench", Rights: []apikey.Right{apikey.TokensIntrospect}})
 			cached, uncached := p.introspecting(b, p.Service), p.introspecting(b, asking)
+			turns := func(caller, n int) string { return shown[caller*tokensEach+n%tokensEach] }
+			at := func(r raw, path string) func(int, int) error {
+				return func(caller, n int) error { return r.introspect(path, turns(caller, n)) }
+			}
 			with := func(i apikey.Introspector) func(int, int) error {
 				return func(caller, n int) error {
-					got, err := i.Introspect(ctx, apikey.NewSecret(shown[(caller*37+n)%tokens]))
+					got, err := i.Introspect(ctx, apikey.NewSecret(turns(caller, n)))
 					if err == nil && !got.Active {
 						err = errors.New("introspect: the token is not active")
 					}
 					return err
 				}
 			}
-			for _, callers := range crowds {
+			for _, callers := range []int{1, 8, mostCallers} {
 				b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {
 					measure(b, callers,
 						side{name: "cached", call: with(p.Service), times: 50},
 						side{name: "uncached", call: with(asking), times: 10},
-						side{name: "rest-cached", call: with(cached), times: 50},
-						side{name: "rest-uncached", call: with(uncached), times: 10},
-						side{name: hydraSide, call: func(caller, n int) error { return p.raw.introspect(shown[(caller*37+n)%tokens]) }, times: 10})
+						side{name: "rest-cached", call: at(cached, "/v1/introspect"), times: 50},
+						side{name: "rest-uncached", call: at(uncached, "/v1/introspect"), times: 10},
+						side{name: hydraSide, call: at(p.raw, "/admin/oauth2/introspect"), times: 10})
 				})
 			}
 		})
@@ -79,7 +87,7 @@ func (p *place) buy(b *testing.B) (shown []string) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		for range tokens / 20 {
+		for range (mostCallers*tokensEach + 19) / 20 {
 			shown = append(shown, hydratest.MustBuy(b, hydratest.Purchase{TokenURL: p.Hydra.TokenURL(), ID: issued.Key.ID, Secret: issued.Secret.Reveal(),
 				Scopes: issued.Key.Scopes, Audiences: issued.Key.Audiences}))
 		}
@@ -87,10 +95,10 @@ func (p *place) buy(b *testing.B) (shown []string) {
 	return shown
 }
 
-// introspecting serves s on a loopback port and returns a client whose
+// introspecting serves s on a loopback port and returns a caller whose
 // management key may look tokens up. Its own token is checked as in production:
 // with Hydra's answer of up to five seconds ago, and the ledger.
-func (p *place) introspecting(b *testing.B, s apikey.Introspector) apikey.Introspector {
+func (p *place) introspecting(b *testing.B, s apikey.Introspector) raw {
 	b.Helper()
 	handler, err := handlers.New(handlers.Config{API: p.Service, Authenticate: p.Service.Authenticate, Introspector: s, InsecureLoopback: true, Log: quiet})
 	if err != nil {
@@ -108,12 +116,7 @@ func (p *place) introspecting(b *testing.B, s apikey.Introspector) apikey.Intros
 			b.Error(err)
 		}
 	})
-	c, err := client.New(client.Config{BaseURL: fmt.Sprintf("http://%s", l.Addr()), HTTPClient: keptAlive(),
-		Token: client.StaticToken(p.ManagementToken(b, []apikey.Right{apikey.TokensIntrospect}))})
-	if err != nil {
-		b.Fatal(err)
-	}
-	return c
+	return raw{admin: fmt.Sprintf("http://%s", l.Addr()), bearer: p.ManagementToken(b, []apikey.Right{apikey.TokensIntrospect}), http: keptAlive()}
 }
 
 func notClosed(err error) error {

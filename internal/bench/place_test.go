@@ -105,5 +105,5 @@ func (p *place) serve(b *testing.B) apikey.API {
 
 // keptAlive is an HTTP client with a connection for each caller.
 func keptAlive() *http.Client {
-	return &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}}
+	return &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 32}}
 }

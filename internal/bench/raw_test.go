@@ -17,12 +17,13 @@ import (
 
 // raw calls Hydra's admin API as a program without us would, and faster than
 // its SDK: bodies are put together ahead of time where they can be, and answers
-// are read once.
+// are read once. It calls us in the same way where both are asked the same.
 type raw struct {
-	admin string
-	http  *http.Client
-	dsn   string // of Hydra's database
-	dir   string // of its SQLite file
+	admin  string
+	bearer string // sent as access token; "": none
+	http   *http.Client
+	dsn    string // of Hydra's database
+	dir    string // of its SQLite file
 }
 
 func newRaw(admin string, c hydradev.Config) raw {
@@ -72,6 +73,9 @@ func (r raw) do(method, path string, body any, status int, out any) error {
 		return err
 	}
 	req.Header.Set("Content-Type", kind)
+	if r.bearer != "" {
+		req.Header.Set("Authorization", "Bearer "+r.bearer)
+	}
 	resp, err := r.http.Do(req)
 	if err != nil {
 		return err
@@ -85,7 +89,7 @@ func (r raw) do(method, path string, body any, status int, out any) error {
 		return fmt.Errorf("%s %s: %w: %s", method, path, errBroken, answer)
 	}
 	if resp.StatusCode != status {
-		return fmt.Errorf("%s %s: hydra answered %d %s", method, path, resp.StatusCode, answer)
+		return fmt.Errorf("%s %s: answer %d %s", method, path, resp.StatusCode, answer)
 	}
 	if out == nil {
 		return nil
@@ -124,9 +128,10 @@ func (r raw) revokeTokens(id string) error {
 	return r.do(http.MethodDelete, "/admin/oauth2/tokens?client_id="+id, nil, http.StatusNoContent, nil)
 }
 
-func (r raw) introspect(token string) error {
+// introspect asks at a path whether a token is active (RFC 7662).
+func (r raw) introspect(path, token string) error {
 	var got struct{ Active bool }
-	err := r.do(http.MethodPost, "/admin/oauth2/introspect", url.Values{"token": {token}}, http.StatusOK, &got)
+	err := r.do(http.MethodPost, path, url.Values{"token": {token}}, http.StatusOK, &got)
 	if err == nil && !got.Active {
 		err = errors.New("introspect: the token is not active")
 	}

@@ -47,7 +47,7 @@ func authenticate(b *testing.B, p *place, callers int) {
 	measure(b, callers,
 		side{name: "cached", call: with(p.Service), times: 10},
 		side{name: "uncached", call: with(uncached)},
-		side{name: hydraSide, call: func(int, int) error { return p.raw.introspect(p.token) }})
+		side{name: hydraSide, call: func(int, int) error { return p.raw.introspect("/admin/oauth2/introspect", p.token) }})
 }
 
 // search is a list or search, and Hydra's nearest to it (nil: it has none).

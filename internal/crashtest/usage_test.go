@@ -1,6 +1,7 @@
 package crashtest
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
@@ -52,6 +53,7 @@ func crashUsage(t *testing.T, ledger string) {
 		if k.Key.Name == "disabled" {
 			told, outcome = k.denied, apikey.DeniedDisabled
 		}
+		p.toldOnce(k)
 		c := p.usage(k).Totals
 		counted := c.Issued + c.DeniedBy[outcome]
 		if c.Issued+c.Denied != counted || len(k.issued)+len(k.denied) != len(told) {
@@ -84,6 +86,7 @@ func TestCrashUsageLostAnswers(t *testing.T) {
 	p.start()
 	t.Logf("%d answers and %d commits were lost", lossy.answers.Load(), lossy.commits.Load())
 	for _, k := range keys {
+		p.toldOnce(k)
 		u, issued, denied, failed := p.usage(k), int64(len(k.issued)), int64(len(k.denied)), int64(len(k.failed))
 		if u.Totals.Issued < issued || u.Totals.Issued > issued+failed || u.Totals.Denied < denied || u.Totals.Denied > denied+failed || issued+denied == 0 {
 			t.Errorf("%s: %d issued, %d denied, %d failed; counted %d and %d", k.Key.Name, issued, denied, failed, u.Totals.Issued, u.Totals.Denied)
@@ -144,6 +147,31 @@ func (p *product) countedAfter() (longest time.Duration) {
 		longest = max(longest, time.Since(at))
 	}
 	return longest
+}
+
+// toldOnce checks that one event tells of each hour in which the key was denied
+// tokens, and of no more than were.
+func (p *product) toldOnce(k *till) {
+	p.t.Helper()
+	u, err1 := p.api().Usage(p.t.Context(), k.Key.ID, apikey.UsageParams{By: apikey.ByHour})
+	page, err2 := p.api().KeyEvents(p.t.Context(), k.Key.ID, apikey.PageParams{})
+	if err := errors.Join(err1, err2); err != nil {
+		p.t.Fatal(err)
+	}
+	hours, events, told := 0, 0, 0.0
+	for _, h := range u.Data {
+		if h.Denied > 0 {
+			hours++
+		}
+	}
+	for _, e := range page.Data {
+		if n, ok := e.After["denied"].(float64); ok && e.Action == apikey.ActionDeny {
+			events, told = events+1, told+n
+		}
+	}
+	if events != hours || told > float64(u.Totals.Denied) || (told == 0) != (hours == 0) {
+		p.t.Errorf("%s: %d events tell of %v of %d denials in %d hours", k.Key.Name, events, told, u.Totals.Denied, hours)
+	}
 }
 
 func (p *product) usage(k *till) apikey.Usage {
