@@ -106,7 +106,7 @@ func (r *remote) keysDisable() *cobra.Command {
 			"SQLite a server that runs holds the ledger: stop it first. On Postgres it may go on.",
 		Example: "  tokenos keys disable key_live_01k9x2mc4q8r7s5t3v1w0y9z8a --for 7d\n" +
 			"  tokenos keys disable key_live_01k9x2mc4q8r7s5t3v1w0y9z8a --local --config /etc/tokenos/tokenos.yaml",
-		Args:    oneID,
+		Args: oneID,
 		RunE: func(c *cobra.Command, args []string) error {
 			until, err := p.until(time.Now())
 			if err != nil {
