@@ -41,6 +41,9 @@ const (
 	defaultProfile  = "default"
 )
 
+// errNoHome is that the system names no place for files of this user.
+var errNoHome = errors.New("no home directory to keep profiles in")
+
 var profileName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 
 // profilePath is $XDG_CONFIG_HOME/tokenos/profiles.yaml, or where the system
@@ -51,7 +54,7 @@ func (p program) profilePath() (string, error) {
 	}
 	dir, err := os.UserConfigDir()
 	if err != nil {
-		return "", withHint(errors.New("no home directory to keep profiles in"), "set XDG_CONFIG_HOME, or use TOKENOS_SERVER and TOKENOS_TOKEN_FILE instead")
+		return "", withHint(errNoHome, "set XDG_CONFIG_HOME, or use TOKENOS_SERVER and TOKENOS_TOKEN_FILE instead")
 	}
 	return filepath.Join(dir, "tokenos", "profiles.yaml"), nil
 }
