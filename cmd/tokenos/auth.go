@@ -44,8 +44,8 @@ func (r *remote) authLogin() *cobra.Command {
 
 func (r *remote) login(ctx context.Context, id, method string) error {
 	name := cmp.Or(r.profileName, r.variable("TOKENOS_PROFILE"), defaultProfile)
-	if !profileName.MatchString(name) {
-		return usagef("a profile's name has letters, digits, dots, dashes and underscores, at most 63")
+	if err := checkProfileName(name); err != nil {
+		return err
 	}
 	all, err := r.profiles()
 	if err != nil {

@@ -603,3 +603,27 @@ func TestApplyShowsItsPlan(t *testing.T) {
 		}
 	}
 }
+
+// A credential where the name of a file or of a profile belongs is a mistake that
+// is not repeated: logs keep what stands on stderr.
+func TestCredentialForName(t *testing.T) {
+	t.Parallel()
+	for _, secret := range []string{someSecret, "ory_at_" + strings.Repeat("aB3", 14) + "." + strings.Repeat("cD4", 14)} {
+		for _, args := range []string{"keys list --token-file", "keys list --profile", "profile use", "auth status --profile", "auth login --profile", "token " + someID + " --secret-file", "token --env-file",
+			"token " + someID + " --private-key", "assertion explain --public-key", "token revoke " + someID + " --secret-file", "keys create n --scope a --env-file", "jwk generate --private-key-out"} {
+			var out, words strings.Builder
+			p := program{env: []string{"TOKENOS_SERVER=http://127.0.0.1:1", "XDG_CONFIG_HOME=" + t.TempDir()}, stdout: &out, stderr: &words}
+			if !strings.Contains(args, "token-file") {
+				p.env = append(p.env, "TOKENOS_TOKEN=some-token")
+			}
+			if code := p.run(t.Context(), append(strings.Fields(args), secret)); code != exitUsage || strings.Contains(out.String()+words.String(), secret) {
+				t.Errorf("%s: exit code %d, says %q", args, code, strings.ReplaceAll(words.String(), secret, "SECRET"))
+			}
+		}
+		var words strings.Builder
+		p := program{env: []string{"TOKENOS_SERVER=http://127.0.0.1:1", "XDG_CONFIG_HOME=" + t.TempDir(), "TOKENOS_TOKEN_FILE=" + secret}, stdout: io.Discard, stderr: &words}
+		if code := p.run(t.Context(), []string{"keys", "list"}); code != exitUsage || strings.Contains(words.String(), secret) {
+			t.Errorf("TOKENOS_TOKEN_FILE: exit code %d, says %q", code, strings.ReplaceAll(words.String(), secret, "SECRET"))
+		}
+	}
+}

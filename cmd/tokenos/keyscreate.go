@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"time"
@@ -216,6 +217,9 @@ func (r *remote) place(to secretOutput, secret bool) (*place, error) {
 // newPrivateFile makes a file that only its owner can read, whatever the umask,
 // and never one that exists.
 func newPrivateFile(path string) (*os.File, error) {
+	if looksSecret(filepath.Base(path)) {
+		return nil, usagef("a file is not named like a credential")
+	}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, os.ErrExist) {
 		return nil, usagef("%s exists, and is not overwritten", path)

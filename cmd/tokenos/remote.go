@@ -117,6 +117,9 @@ func (r *remote) token(chosen profile, server string) (func(context.Context) (st
 
 // readToken is a token in a file, which is read once.
 func readToken(from, path string) (func(context.Context) (string, error), error) {
+	if looksSecret(path) {
+		return nil, noFile(from)
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, usagef("%s: %w", from, err)
