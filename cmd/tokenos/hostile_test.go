@@ -209,6 +209,13 @@ func TestPrivateKeyKept(t *testing.T) {
 		answers(w, http.StatusForbidden, map[string]any{"code": "forbidden", "detail": "not you", "request_id": "req_1"})
 	}
 	lost := func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
+	var seen sync.Map // Idempotency-Keys
+	lostThenAway := func(w http.ResponseWriter, r *http.Request) {
+		if _, again := seen.LoadOrStore(r.Header.Get("Idempotency-Key"), true); !again {
+			lost(w, r)
+		}
+		answers(w, http.StatusServiceUnavailable, map[string]any{"code": "unavailable", "detail": "the ledger is away", "request_id": "req_1"})
+	}
 	closed := newFake(t, refuses)
 	closed.Close()
 	for name, c := range map[string]struct {
@@ -218,6 +225,7 @@ func TestPrivateKeyKept(t *testing.T) {
 		"refused":     {newFake(t, refuses).URL, "ES256", "", false},
 		"nobody":      {closed.URL, "ES256", "", false},
 		"lost":        {newFake(t, lost).URL, "ES256", "to repeat the request give --public-key key.pem instead of --generate-key", true},
+		"lost first":  {newFake(t, lostThenAway).URL, "ES256", "to repeat the request give --public-key key.pem instead of --generate-key", true},
 		"lost, PS256": {newFake(t, lost).URL, "PS256", "give what tokenos jwk public --alg PS256 key.pem writes as --public-key", true},
 	} {
 		t.Run(name, func(t *testing.T) {
