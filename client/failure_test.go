@@ -76,6 +76,51 @@ func TestDroppedConnections(t *testing.T) {
 	}
 }
 
+// An attempt whose outcome nobody told leaves the change pending, whatever the next
+// attempt is answered: that one does not undo it.
+func TestLostAttempt(t *testing.T) {
+	cut := func(w http.ResponseWriter) { panic(http.ErrAbortHandler) }
+	gateway := func(w http.ResponseWriter) { w.WriteHeader(http.StatusGatewayTimeout) }
+	away := func(w http.ResponseWriter) {
+		w.Header().Set("Content-Type", "application/problem+json")
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_, _ = io.WriteString(w, `{"code":"unavailable","detail":"d","request_id":"r"}`)
+	}
+	for name, test := range map[string]struct {
+		first, then func(http.ResponseWriter)
+		pending     bool
+	}{"cut": {cut, away, true}, "gateway": {gateway, gateway, true}, "told": {away, away, false}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var count atomic.Int32
+			c := of(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				_, _ = io.Copy(io.Discard, r.Body)
+				if count.Add(1) == 1 {
+					test.first(w)
+					return
+				}
+				test.then(w)
+			}), func(c *client.Config) { c.Retries = 1 })
+			_, made := c.Create(t.Context(), apikey.CreateParams{Name: "n"})
+			if e, ok := errors.AsType[*apikey.Error](made); !ok || e.Kind != apikey.ErrUnavailable || e.Pending != test.pending {
+				t.Errorf("after %d attempts: %+v", count.Load(), made)
+			}
+			count.Store(0)
+			_, read := c.Get(t.Context(), keyID)
+			if e, ok := errors.AsType[*apikey.Error](read); !ok || e.Pending {
+				t.Errorf("a read: %+v", read)
+			}
+			if name != "gateway" {
+				return
+			}
+			count.Store(0)
+			if e, ok := errors.AsType[*apikey.Error](c.Delete(t.Context(), keyID)); !ok || !e.Pending {
+				t.Errorf("a delete: %+v", e)
+			}
+		})
+	}
+}
+
 // A redirect is not followed: the token goes to no other place.
 func TestRedirects(t *testing.T) {
 	other := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {

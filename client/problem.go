@@ -32,11 +32,35 @@ var kinds = []apikey.ErrorKind{
 	apikey.ErrTooLarge, apikey.ErrTimeout, apikey.ErrRateLimited,
 }
 
+// told reads the server's own words; ok is false for anybody else's.
+func told(a *answer) (p problem, ok bool) {
+	kind, _, _ := mime.ParseMediaType(a.header.Get("Content-Type"))
+	return p, kind == "application/problem+json" && json.Unmarshal(a.body, &p) == nil && p.Code != ""
+}
+
+// unsettled reports whether the request may have been done all the same: so the
+// server says, or a proxy has no answer of the server's.
+func unsettled(a *answer) bool {
+	if p, ours := told(a); ours {
+		return p.Pending
+	}
+	return a.status >= http.StatusInternalServerError
+}
+
+// refused is failure for the last answer to a call. What an attempt before it may
+// have done, this answer does not undo: pending.
+func refused(a *answer, pending bool) error {
+	err := failure(a)
+	if e, ok := errors.AsType[*apikey.Error](err); ok {
+		e.Pending = e.Pending || pending
+	}
+	return err
+}
+
 // failure turns an answer that is no success into the error it stands for.
 func failure(a *answer) error {
-	var p problem
-	kind, _, _ := mime.ParseMediaType(a.header.Get("Content-Type"))
-	if kind != "application/problem+json" || json.Unmarshal(a.body, &p) != nil || p.Code == "" {
+	p, ours := told(a)
+	if !ours {
 		return stranger(a)
 	}
 	if p.Code == string(apikey.ErrInvalid) && len(p.Errors) > 0 {

@@ -68,10 +68,10 @@ func (c *Client) do(ctx context.Context, what call, out any) error {
 	if err != nil {
 		return &apikey.Error{Kind: apikey.ErrInternal, Detail: "the request cannot be written", Cause: err}
 	}
-	left := false // has anything left this machine
+	lost := false // did an attempt leave this machine, and its outcome stay unknown
 	attempt := func() (*answer, error) {
 		a, err := c.attempt(ctx, what, body)
-		left = left || sent(err)
+		lost = lost || err != nil && sent(err) || err == nil && unsettled(a)
 		return a, err
 	}
 	var got *answer
@@ -81,10 +81,10 @@ func (c *Client) do(ctx context.Context, what call, out any) error {
 		got, err = attempt()
 	}
 	if err != nil {
-		return unanswered(ctx, err, left && what.changes())
+		return unanswered(ctx, err, lost && what.changes())
 	}
 	if got.status < 200 || got.status > 299 {
-		return failure(got)
+		return refused(got, lost && what.changes())
 	}
 	if out == nil {
 		return nil

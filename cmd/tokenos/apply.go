@@ -222,7 +222,9 @@ func (a *apply) do(ctx context.Context) error {
 	if err := a.ready(); err != nil {
 		return err
 	}
-	a.showFirst()
+	if err := a.showFirst(); err != nil {
+		return err
+	}
 	if err := a.confirm(ctx, a.yes, n.question()); err != nil {
 		return err
 	}

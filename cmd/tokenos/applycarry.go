@@ -116,6 +116,9 @@ func (a *apply) makeOnce(ctx context.Context, s *step) (apikey.Issued, error) {
 	if err != nil && s.makesSecret() && settled(err) && !s.resume {
 		a.to.abandon(s)
 	}
+	if err == nil && !safeCredential(out.Key.ID, out.Secret) {
+		return apikey.Issued{}, errNoCredential
+	}
 	return out, err
 }
 

@@ -81,7 +81,8 @@ func (s *step) place() string {
 var marks = map[manifest.Action]string{manifest.Create: "+", manifest.Update: "~", manifest.Revoke: "-", manifest.Refused: "!", manifest.Unchanged: "="}
 
 // writePlan shows what there is to do, for people.
-func (a *apply) writePlan(w io.Writer) {
+func (a *apply) writePlan(to io.Writer) error {
+	w := &strings.Builder{}
 	for _, s := range a.steps {
 		if !s.changes() && s.Action != manifest.Refused && s.Note == "" {
 			continue
@@ -96,6 +97,8 @@ func (a *apply) writePlan(w io.Writer) {
 		}
 	}
 	fmt.Fprintf(w, "plan: %s\n", a.counts().plan())
+	_, err := io.WriteString(to, w.String())
+	return err
 }
 
 func (s *step) details() (out []string) {
@@ -195,19 +198,19 @@ func (a *apply) show() error {
 	if a.format != "table" {
 		return a.print(a.stdout, a.result())
 	}
-	a.writePlan(a.stdout)
-	return nil
+	return a.writePlan(a.stdout)
 }
 
 // showFirst writes the plan before it is carried out: for a person to say yes to,
 // and else only where the result does not tell the same.
-func (a *apply) showFirst() {
+func (a *apply) showFirst() error {
 	switch {
 	case a.format == "table":
-		a.writePlan(a.stdout)
+		return a.writePlan(a.stdout)
 	case !a.yes:
-		a.writePlan(a.stderr)
+		return a.writePlan(a.stderr)
 	}
+	return nil
 }
 
 // showDone tells how it came out.

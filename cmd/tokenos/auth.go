@@ -44,14 +44,14 @@ func (r *remote) authLogin() *cobra.Command {
 
 func (r *remote) login(ctx context.Context, id, method string) error {
 	name := cmp.Or(r.profileName, r.variable("TOKENOS_PROFILE"), defaultProfile)
-	if !profileName.MatchString(name) {
-		return usagef("a profile's name has letters, digits, dots, dashes and underscores, at most 63")
+	if err := checkProfileName(name); err != nil {
+		return err
 	}
 	all, err := r.profiles()
 	if err != nil {
 		return err
 	}
-	server := cmp.Or(r.server, r.variable("TOKENOS_SERVER"), all.Profiles[name].Server)
+	server := cmp.Or(r.server, r.setting("TOKENOS_SERVER"), all.Profiles[name].Server, r.variable("TOKENOS_SERVER"))
 	if server == "" {
 		return usagef("--server is required: the address of the server")
 	}
@@ -121,7 +121,7 @@ func parseCredential(id, text string) (string, apikey.Secret) {
 func (r *remote) tryProfile(ctx context.Context, p *profile) error {
 	c, err := client.New(client.Config{BaseURL: p.Server, Token: client.StaticToken("none"), UserAgent: "tokenos/" + version(), Timeout: r.timeout})
 	if err != nil {
-		return usageError{err}
+		return badServer(err)
 	}
 	stop := r.busy(still("asking the server"))
 	defer stop()
@@ -156,7 +156,7 @@ func (r *remote) authStatus() *cobra.Command {
 
 // standing of a profile, as tokenos auth status shows it.
 type signedIn struct {
-	Profile  string   `json:"profile"`
+	Profile  string   `json:"profile"` // "": no profile, but an access token
 	Current  bool     `json:"current"`
 	Server   string   `json:"server"`
 	ClientID string   `json:"client_id"`
@@ -167,37 +167,97 @@ type signedIn struct {
 
 func (r *remote) status(ctx context.Context) error {
 	all, err := r.profiles()
+	if errors.Is(err, errNoHome) {
+		all, err = &profileFile{}, nil
+	}
 	if err != nil {
 		return err
 	}
-	_, using, err := all.choose(cmp.Or(r.profileName, r.variable("TOKENOS_PROFILE")))
+	chosen, using, err := all.choose(cmp.Or(r.profileName, r.variable("TOKENOS_PROFILE")))
 	if err != nil {
 		return err
 	}
-	if len(all.Profiles) == 0 {
-		return notSignedIn("nobody is signed in")
+	list, failed := r.byToken(ctx, chosen)
+	if len(list) > 0 {
+		using = "" // no command uses the profile
 	}
-	table := grid{heading: []string{"", "PROFILE", "SERVER", "KEY", "RIGHTS", "STATE"}}
-	list := []signedIn{}
-	var failed error
 	for _, name := range slices.Sorted(maps.Keys(all.Profiles)) {
 		p := all.Profiles[name]
-		s, mark, state := signedIn{Profile: name, Current: name == using, Server: p.Server, ClientID: p.ClientID, Scopes: p.Scopes}, "", ""
+		s := signedIn{Profile: name, Current: name == using, Server: p.Server, ClientID: p.ClientID, Scopes: p.Scopes}
 		if s.Current {
-			mark, state = "*", "works"
 			failed = r.tryProfile(ctx, &p)
-			s.Works = new(failed == nil)
-			if failed != nil {
-				s.Problem, state = words(failed), "does not work"
-			}
+			s.outcome(failed)
 		}
 		list = append(list, s)
-		table.add(mark, name, p.Server, p.ClientID, strings.Join(p.Scopes, " "), state)
 	}
-	if err := r.print(r.stdout, shown{map[string]any{"data": list}, slices.Sorted(maps.Keys(all.Profiles)), table}); err != nil {
+	if len(list) == 0 {
+		return notSignedIn("nobody is signed in")
+	}
+	names := slices.Sorted(maps.Keys(all.Profiles))
+	if err := r.print(r.stdout, shown{map[string]any{"data": list}, names, statusGrid(list)}); err != nil {
 		return err
 	}
 	return failed
+}
+
+// outcome notes what came of the try.
+func (s *signedIn) outcome(err error) {
+	s.Works = new(err == nil)
+	if err != nil {
+		s.Problem = words(err)
+	}
+}
+
+func statusGrid(list []signedIn) grid {
+	table := grid{heading: []string{"", "PROFILE", "SERVER", "KEY", "RIGHTS", "STATE"}}
+	for _, s := range list {
+		mark, state := "", ""
+		if s.Current {
+			mark, state = "*", "does not work"
+			if *s.Works {
+				state = "works"
+			}
+		}
+		if s.Profile == "" {
+			state += ", by an access token given by flag or variable"
+		}
+		table.add(mark, or(s.Profile, "-"), s.Server, or(s.ClientID, "-"), or(strings.Join(s.Scopes, " "), "-"), state)
+	}
+	return table
+}
+
+// byToken is the caller by an access token that a flag or a variable gives, which
+// every command prefers to a profile: one, or none if there is no such token. The
+// error says why it does not work.
+func (r *remote) byToken(ctx context.Context, chosen profile) ([]signedIn, error) {
+	server := cmp.Or(r.server, r.setting("TOKENOS_SERVER"), chosen.Server)
+	if server == "" || !r.ownToken() {
+		return nil, nil
+	}
+	failed := r.tryToken(ctx)
+	s := signedIn{Current: true, Server: server, Scopes: []string{}}
+	s.outcome(failed)
+	return []signedIn{s}, failed
+}
+
+// ownToken reports whether an access token is given by flag or variable, which goes
+// before that of a profile.
+func (r *remote) ownToken() bool {
+	return r.tokenFile != "" || r.setting("TOKENOS_TOKEN") != "" || r.setting("TOKENOS_TOKEN_FILE") != ""
+}
+
+// tryToken asks the server whether it takes the token, whatever its rights.
+func (r *remote) tryToken(ctx context.Context) error {
+	api, err := r.open()
+	if err != nil {
+		return err
+	}
+	stop := r.busy(still("asking the server"))
+	defer stop()
+	if _, err = api.Capabilities(ctx); errors.Is(err, apikey.ErrForbidden) {
+		return nil
+	}
+	return err
 }
 
 func (r *remote) authLogout() *cobra.Command {

@@ -95,7 +95,8 @@ func notMade(err error) error {
 		flags := strings.NewReplacer("#/name", "--name", "#/scopes", "--right", "#/owners", "--owner", "#/expires_at", "--expires")
 		var lines []string
 		for _, f := range invalid.Fields {
-			lines = append(lines, strings.TrimRight(flags.Replace(f.Pointer)+" "+f.Detail+"; "+f.Fix, "; "))
+			flag, _, _ := strings.Cut(flags.Replace(f.Pointer), "/") // without the place in a list
+			lines = append(lines, strings.TrimRight(told(flag, f.Detail)+"; "+f.Fix, "; "))
 		}
 		return usageError{errors.New(strings.Join(lines, "\n       "))}
 	}

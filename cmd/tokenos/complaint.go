@@ -91,7 +91,7 @@ func words(err error) string {
 	case *apikey.InvalidError:
 		var lines []string
 		for _, f := range e.Fields {
-			lines = append(lines, strings.TrimRight(flagOf(f.Pointer)+" "+f.Detail+"; "+f.Fix, "; "))
+			lines = append(lines, strings.TrimRight(told(flagOf(f.Pointer), f.Detail)+"; "+f.Fix, "; "))
 		}
 		return strings.Join(lines, "\n       ")
 	case *apikey.Error:
@@ -129,11 +129,23 @@ func bare(err error) error {
 
 // flags of members of a request body, where they are not called the same.
 var flagNames = map[string]string{"scopes": "scope", "audiences": "audience", "labels": "label", "expires_at": "expires",
-	"owners": "bind-owner", "public_keys": "public-key", "format": "token-format", "lifetime": "token-lifetime", "until": "for"}
+	"owners": "bind-owner", "public_keys": "public-key", "format": "token-format", "lifetime": "token-lifetime", "until": "for",
+	"q": "query", "from": "since"}
 
-// flagOf is the flag that sets what a JSON pointer of the API points at.
+// told is what is wrong with a flag: one sentence with it ("--owner is required"),
+// or one of its own.
+func told(flag, detail string) string {
+	switch first, _, _ := strings.Cut(detail, " "); first {
+	case "is", "must", "has", "contains", "cannot":
+		return flag + " " + detail
+	}
+	return flag + ": " + detail
+}
+
+// flagOf is the flag that sets what the API points at, by JSON pointer or, for a
+// parameter of a query, by "?" and its name.
 func flagOf(pointer string) string {
-	path := strings.Split(strings.TrimPrefix(pointer, "#/"), "/")
+	path := strings.Split(strings.TrimPrefix(strings.TrimPrefix(pointer, "#/"), "?"), "/")
 	name := path[0]
 	if name == "token" && len(path) > 1 {
 		name = path[1]
@@ -141,7 +153,7 @@ func flagOf(pointer string) string {
 	if other, ok := flagNames[name]; ok {
 		name = other
 	}
-	if strings.HasPrefix(pointer, "?") || name == "" {
+	if name == "" {
 		return pointer
 	}
 	return "--" + strings.ReplaceAll(name, "_", "-")

@@ -108,6 +108,9 @@ const maxSmall = 64 << 10
 
 // readSmall reads a file that a flag names.
 func readSmall(flag, path string) ([]byte, error) {
+	if looksSecret(path) {
+		return nil, noFile(flag)
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, usagef("%s: %w", flag, err)

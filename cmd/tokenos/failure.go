@@ -153,6 +153,22 @@ func codeOf(err error) int {
 	return exitFailed
 }
 
+// nearest is the command that was probably meant, of those that are like name: one
+// that begins with it, else the one with the longest beginning in common. "": none.
+func nearest(name string, like []string) string {
+	best, most := "", -1
+	for _, command := range like {
+		same := 0
+		for same < min(len(name), len(command)) && name[same] == command[same] {
+			same++
+		}
+		if same > most {
+			best, most = command, same
+		}
+	}
+	return best
+}
+
 // noStrayArgs refuses arguments of every command that does not say which it
 // takes, with the name that was probably meant. It does not repeat them: one may
 // be a secret in the wrong place. Flags that exclude each other are refused with it.
@@ -181,8 +197,8 @@ func noStrayArgs(c *cobra.Command) {
 			return usagef("%s takes no arguments, only flags", c.CommandPath())
 		}
 		err := fmt.Errorf("%s has no such command", c.CommandPath())
-		if near := c.SuggestionsFor(args[0]); len(near) > 0 {
-			err = withHint(err, fmt.Sprintf("did you mean %q? see %s --help", near[0], c.CommandPath()))
+		if near := nearest(args[0], c.SuggestionsFor(args[0])); near != "" {
+			err = withHint(err, fmt.Sprintf("did you mean %q? see %s --help", near, c.CommandPath()))
 		}
 		return usageError{err}
 	}

@@ -209,6 +209,13 @@ func TestPrivateKeyKept(t *testing.T) {
 		answers(w, http.StatusForbidden, map[string]any{"code": "forbidden", "detail": "not you", "request_id": "req_1"})
 	}
 	lost := func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
+	var seen sync.Map // Idempotency-Keys
+	lostThenAway := func(w http.ResponseWriter, r *http.Request) {
+		if _, again := seen.LoadOrStore(r.Header.Get("Idempotency-Key"), true); !again {
+			lost(w, r)
+		}
+		answers(w, http.StatusServiceUnavailable, map[string]any{"code": "unavailable", "detail": "the ledger is away", "request_id": "req_1"})
+	}
 	closed := newFake(t, refuses)
 	closed.Close()
 	for name, c := range map[string]struct {
@@ -218,6 +225,7 @@ func TestPrivateKeyKept(t *testing.T) {
 		"refused":     {newFake(t, refuses).URL, "ES256", "", false},
 		"nobody":      {closed.URL, "ES256", "", false},
 		"lost":        {newFake(t, lost).URL, "ES256", "to repeat the request give --public-key key.pem instead of --generate-key", true},
+		"lost first":  {newFake(t, lostThenAway).URL, "ES256", "to repeat the request give --public-key key.pem instead of --generate-key", true},
 		"lost, PS256": {newFake(t, lost).URL, "PS256", "give what tokenos jwk public --alg PS256 key.pem writes as --public-key", true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -526,6 +534,104 @@ func TestNothingReachesTheTerminal(t *testing.T) {
 					t.Errorf("%s: says nothing", what)
 				}
 			}
+		}
+	}
+}
+
+// applyAt applies one document at a server whose only key is what answer makes of
+// a POST. It returns the folder of secrets.
+func applyAt(t *testing.T, answer map[string]any, out io.Writer, args ...string) (code int, asked []string, dir, words string) {
+	t.Helper()
+	f := newFake(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			answers(w, http.StatusCreated, answer)
+			return
+		}
+		if strings.HasPrefix(r.URL.Path, "/v1/keys/") {
+			answers(w, http.StatusOK, answer["key"])
+			return
+		}
+		answers(w, http.StatusOK, map[string]any{"data": []any{}})
+	})
+	file, dir := filepath.Join(t.TempDir(), "keys.yaml"), t.TempDir()
+	if err := os.WriteFile(file, []byte("name: worker\nowner: acme\nscopes: [a]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var said strings.Builder
+	p := program{env: callTo(t, f.URL), stdout: out, stderr: &said}
+	for i, arg := range args {
+		args[i] = strings.Replace(arg, "DIR", dir, 1)
+	}
+	code = p.run(t.Context(), append([]string{"apply", "-f", file}, args...))
+	return code, f.requests(), dir, said.String()
+}
+
+// What a shell would run is neither written to a file of secrets nor handed to the
+// program that takes them.
+func TestApplyWritesNothingForTheShell(t *testing.T) {
+	t.Parallel()
+	for name, answer := range map[string]map[string]any{
+		"id":     {"key": map[string]any{"id": "key_$(id)\nPATH=/tmp", "name": "worker", "owner": "acme", "environment": "live"}, "client_secret": someSecret},
+		"secret": {"key": map[string]any{"id": someID, "name": "worker", "owner": "acme", "environment": "live"}, "client_secret": "tos_$(id)\nPATH=/tmp"},
+	} {
+		code, _, dir, words := applyAt(t, answer, io.Discard, "--yes", "--secrets-dir=DIR")
+		if code != exitFailed || !strings.Contains(words, "the server's answer has no id and secret") || strings.Contains(words, "tos_") {
+			t.Errorf("%s: exit code %d, says %q", name, code, words)
+		}
+		if left, _ := filepath.Glob(filepath.Join(dir, "*.env")); len(left) > 0 {
+			t.Errorf("%s: leaves %v", name, left)
+		}
+		taken := filepath.Join(t.TempDir(), "taken")
+		if code, _, _, words := applyAt(t, answer, io.Discard, "--yes", "--secret-command=touch "+taken); code != exitFailed {
+			t.Errorf("%s: exit code %d, says %q", name, code, words)
+		}
+		if _, err := os.Stat(taken); err == nil {
+			t.Errorf("%s: is handed over", name)
+		}
+	}
+}
+
+// noRoom is a disk that is full.
+type noRoom struct{}
+
+func (noRoom) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
+
+// A plan that could not be shown is no success, and is not carried out.
+func TestApplyShowsItsPlan(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{{"--dry-run"}, {"--yes", "--secrets-dir=DIR"}} {
+		code, asked, _, words := applyAt(t, issuedKey(), noRoom{}, args...)
+		if code != exitFailed || !strings.Contains(words, "no space left") {
+			t.Errorf("%s: exit code %d, says %q", args, code, words)
+		}
+		for _, request := range asked {
+			if strings.HasPrefix(request, "POST /v1/keys") {
+				t.Errorf("%s: asks %s", args, request)
+			}
+		}
+	}
+}
+
+// A credential where the name of a file or of a profile belongs is a mistake that
+// is not repeated: logs keep what stands on stderr.
+func TestCredentialForName(t *testing.T) {
+	t.Parallel()
+	for _, secret := range []string{someSecret, "ory_at_" + strings.Repeat("aB3", 14) + "." + strings.Repeat("cD4", 14)} {
+		for _, args := range []string{"keys list --token-file", "keys list --profile", "profile use", "auth status --profile", "auth login --profile", "token " + someID + " --secret-file", "token --env-file",
+			"token " + someID + " --private-key", "assertion explain --public-key", "token revoke " + someID + " --secret-file", "keys create n --scope a --env-file", "jwk generate --private-key-out"} {
+			var out, words strings.Builder
+			p := program{env: []string{"TOKENOS_SERVER=http://127.0.0.1:1", "XDG_CONFIG_HOME=" + t.TempDir()}, stdout: &out, stderr: &words}
+			if !strings.Contains(args, "token-file") {
+				p.env = append(p.env, "TOKENOS_TOKEN=some-token")
+			}
+			if code := p.run(t.Context(), append(strings.Fields(args), secret)); code != exitUsage || strings.Contains(out.String()+words.String(), secret) {
+				t.Errorf("%s: exit code %d, says %q", args, code, strings.ReplaceAll(words.String(), secret, "SECRET"))
+			}
+		}
+		var words strings.Builder
+		p := program{env: []string{"TOKENOS_SERVER=http://127.0.0.1:1", "XDG_CONFIG_HOME=" + t.TempDir(), "TOKENOS_TOKEN_FILE=" + secret}, stdout: io.Discard, stderr: &words}
+		if code := p.run(t.Context(), []string{"keys", "list"}); code != exitUsage || strings.Contains(words.String(), secret) {
+			t.Errorf("TOKENOS_TOKEN_FILE: exit code %d, says %q", code, strings.ReplaceAll(words.String(), secret, "SECRET"))
 		}
 	}
 }

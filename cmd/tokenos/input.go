@@ -24,3 +24,8 @@ var credentialForm = regexp.MustCompile(`^\s*(?:Bearer\s|eyJ|ory_[a-z]{2}_|tos_|
 
 // looksSecret reports whether an argument is a token, a secret or a key and no file.
 func looksSecret(s string) bool { return credentialForm.MatchString(s) }
+
+// noFile refuses a credential in the place of a file's name, and does not repeat it.
+func noFile(flag string) error {
+	return usagef("%s takes the name of a file; nothing secret stands there, where others can read it", flag)
+}

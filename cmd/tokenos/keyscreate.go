@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"time"
@@ -216,6 +217,9 @@ func (r *remote) place(to secretOutput, secret bool) (*place, error) {
 // newPrivateFile makes a file that only its owner can read, whatever the umask,
 // and never one that exists.
 func newPrivateFile(path string) (*os.File, error) {
+	if looksSecret(filepath.Base(path)) {
+		return nil, usagef("a file is not named like a credential")
+	}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, os.ErrExist) {
 		return nil, usagef("%s exists, and is not overwritten", path)
@@ -282,16 +286,19 @@ type newCredential struct {
 	words    string                  // for people, beside a secret; lines
 }
 
-// safe reports whether id and secret are such as may be written where a shell
-// reads them.
-func (c newCredential) safe() bool {
-	return apikey.ValidID(c.key.ID) && (c.secret.IsZero() || apikey.ValidSecret(c.secret.Reveal()))
+// safeCredential reports whether id and secret are such as may be written where a
+// shell reads them. A key without a secret has a zero one.
+func safeCredential(id string, secret apikey.Secret) bool {
+	return apikey.ValidID(id) && (secret.IsZero() || apikey.ValidSecret(secret.Reveal()))
 }
+
+// errNoCredential is an answer that is not written anywhere.
+var errNoCredential = errors.New("the server's answer has no id and secret such as a TokenOS keys server makes")
 
 // showNew writes a new credential where it is to go, and words about it to stderr.
 func (r *remote) showNew(to *place, c newCredential) error {
-	if !c.safe() {
-		return errors.New("the server's answer has no id and secret such as a TokenOS keys server makes")
+	if !safeCredential(c.key.ID, c.secret) {
+		return errNoCredential
 	}
 	secret := c.secret.Reveal()
 	c.words += c.pairing.tell(c.key.ID)

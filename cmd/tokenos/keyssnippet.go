@@ -61,7 +61,7 @@ func (r *remote) snippet(ctx context.Context, id, lang string) error {
 	if r.format == "json" || r.format == "yaml" {
 		return r.print(r.stdout, shown{value: map[string]string{"language": lang, "code": text}})
 	}
-	if _, err := fmt.Fprint(r.stdout, plain(text)); err != nil {
+	if _, err := fmt.Fprint(r.stdout, source(text)); err != nil {
 		return err
 	}
 	if k.Status != apikey.StatusActive {

@@ -41,7 +41,19 @@ const (
 	defaultProfile  = "default"
 )
 
+// errNoHome is that the system names no place for files of this user.
+var errNoHome = errors.New("no home directory to keep profiles in")
+
 var profileName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
+
+// checkProfileName refuses what is none, and a credential in its place, which is
+// not to be repeated.
+func checkProfileName(name string) error {
+	if !profileName.MatchString(name) || looksSecret(name) {
+		return usagef("a profile's name has letters, digits, dots, dashes and underscores, at most 63, and is no credential")
+	}
+	return nil
+}
 
 // profilePath is $XDG_CONFIG_HOME/tokenos/profiles.yaml, or where the system
 // keeps such files.
@@ -51,7 +63,7 @@ func (p program) profilePath() (string, error) {
 	}
 	dir, err := os.UserConfigDir()
 	if err != nil {
-		return "", withHint(errors.New("no home directory to keep profiles in"), "set XDG_CONFIG_HOME, or use TOKENOS_SERVER and TOKENOS_TOKEN_FILE instead")
+		return "", withHint(errNoHome, "set XDG_CONFIG_HOME, or use TOKENOS_SERVER and TOKENOS_TOKEN_FILE instead")
 	}
 	return filepath.Join(dir, "tokenos", "profiles.yaml"), nil
 }
@@ -123,8 +135,8 @@ func (f *profileFile) choose(name string) (profile, string, error) {
 	if name == "" {
 		return profile{}, "", nil
 	}
-	if !profileName.MatchString(name) {
-		return profile{}, "", usagef("a profile's name has letters, digits, dots, dashes and underscores, at most 63")
+	if err := checkProfileName(name); err != nil {
+		return profile{}, "", err
 	}
 	got, ok := f.Profiles[name]
 	if !ok {

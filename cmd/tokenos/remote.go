@@ -62,15 +62,11 @@ func (r *remote) open() (*client.Client, error) {
 	if err := r.check(); err != nil {
 		return nil, err
 	}
-	all, err := r.profiles()
+	chosen, err := r.chosen()
 	if err != nil {
 		return nil, err
 	}
-	chosen, _, err := all.choose(cmp.Or(r.profileName, r.variable("TOKENOS_PROFILE")))
-	if err != nil {
-		return nil, err
-	}
-	server := cmp.Or(r.server, r.variable("TOKENOS_SERVER"), chosen.Server)
+	server := cmp.Or(r.server, r.setting("TOKENOS_SERVER"), chosen.Server)
 	if server == "" {
 		return nil, notSignedIn("it is not known which server to call")
 	}
@@ -80,9 +76,38 @@ func (r *remote) open() (*client.Client, error) {
 	}
 	c, err := client.New(client.Config{BaseURL: server, Token: token, UserAgent: "tokenos/" + version(), Timeout: r.timeout})
 	if err != nil {
-		return nil, usageError{err}
+		return nil, badServer(err)
 	}
 	return c, nil
+}
+
+// badServer says what is wrong with an address in the words of the command line.
+func badServer(err error) error {
+	return usagef("the address of the server (--server, TOKENOS_SERVER)%s", strings.TrimPrefix(err.Error(), "client: BaseURL"))
+}
+
+// chosen is the profile to use: none, if none is named and there is no home
+// directory to keep one in, as in many a CI job.
+func (r *remote) chosen() (profile, error) {
+	name := cmp.Or(r.profileName, r.variable("TOKENOS_PROFILE"))
+	all, err := r.profiles()
+	if errors.Is(err, errNoHome) && name == "" {
+		return profile{}, nil
+	}
+	if err != nil {
+		return profile{}, err
+	}
+	got, _, err := all.choose(name)
+	return got, err
+}
+
+// setting is an environment variable that says which server to call, or as whom. It
+// says nothing beside --profile: who names a server means no other one.
+func (r *remote) setting(name string) string {
+	if r.profileName != "" {
+		return ""
+	}
+	return r.variable(name)
 }
 
 func notSignedIn(why string) error {
@@ -96,10 +121,10 @@ func (r *remote) token(chosen profile, server string) (func(context.Context) (st
 	if r.tokenFile != "" {
 		return readToken("--token-file", r.tokenFile)
 	}
-	if token := r.variable("TOKENOS_TOKEN"); token != "" {
+	if token := r.setting("TOKENOS_TOKEN"); token != "" {
 		return client.StaticToken(token), nil
 	}
-	if file := r.variable("TOKENOS_TOKEN_FILE"); file != "" {
+	if file := r.setting("TOKENOS_TOKEN_FILE"); file != "" {
 		return readToken("TOKENOS_TOKEN_FILE", file)
 	}
 	switch {
@@ -117,6 +142,9 @@ func (r *remote) token(chosen profile, server string) (func(context.Context) (st
 
 // readToken is a token in a file, which is read once.
 func readToken(from, path string) (func(context.Context) (string, error), error) {
+	if looksSecret(path) {
+		return nil, noFile(from)
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, usagef("%s: %w", from, err)

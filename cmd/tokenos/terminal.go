@@ -51,6 +51,15 @@ func unsafeRune(r rune) bool {
 	return r != '\n' && (unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == '\u2028' || r == '\u2029')
 }
 
+// source is plain text that keeps its tabs: Go's source is indented by them.
+func source(s string) string {
+	parts := strings.Split(s, "\t")
+	for i, part := range parts {
+		parts[i] = plain(part)
+	}
+	return strings.Join(parts, "\t")
+}
+
 // cell is plain text in one line.
 func cell(s string) string { return strings.ReplaceAll(plain(s), "\n", `\n`) }
 

@@ -16,11 +16,12 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
+	"golang.org/x/sync/singleflight"
 )
 
 // Config says who the provider is and what its claims mean. Issuer, ClientID,
@@ -57,9 +58,9 @@ type Request struct {
 // Provider is an OpenID Connect provider. It is asked for its addresses when
 // somebody first signs in, so that a program starts without it.
 type Provider struct {
-	config Config
-	mu     sync.Mutex
-	known  *known
+	config  Config
+	known   atomic.Pointer[known] // nil: not yet asked
+	flights singleflight.Group    // one discovery for all who sign in meanwhile
 }
 
 // known is what discovery told.
@@ -106,25 +107,35 @@ func (l limited) RoundTrip(r *http.Request) (*http.Response, error) {
 	return res, err
 }
 
-// discover asks the provider once; a failure is not kept.
+// discover asks the provider once; a failure is not kept. Whoever leaves does not
+// wait for the answer.
 func (p *Provider) discover(ctx context.Context) (*known, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.known != nil {
-		return p.known, nil
+	if k := p.known.Load(); k != nil {
+		return k, nil
 	}
 	// The provider's keys are fetched through this context later on as well.
 	lasting := oidc.ClientContext(context.WithoutCancel(ctx), p.config.Client)
+	answer := p.flights.DoChan("", func() (any, error) { return nil, p.ask(lasting) })
+	select {
+	case r := <-answer:
+		return p.known.Load(), r.Err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("oidc: discover: %w: %w", ErrUnavailable, context.Cause(ctx))
+	}
+}
+
+// ask makes the provider known.
+func (p *Provider) ask(lasting context.Context) error {
 	found, err := oidc.NewProvider(lasting, p.config.Issuer)
 	if err != nil {
-		return nil, fmt.Errorf("oidc: discover: %w: %w", ErrUnavailable, err)
+		return fmt.Errorf("oidc: discover: %w: %w", ErrUnavailable, err)
 	}
-	p.known = &known{
+	p.known.Store(&known{
 		oauth2: oauth2.Config{ClientID: p.config.ClientID, ClientSecret: p.config.ClientSecret, Endpoint: found.Endpoint(),
 			RedirectURL: p.config.RedirectURL, Scopes: p.config.Scopes},
 		verifier: found.VerifierContext(lasting, &oidc.Config{ClientID: p.config.ClientID, Now: p.config.Now}),
-	}
-	return p.known, nil
+	})
+	return nil
 }
 
 // Begin starts a sign-in. Fails with [ErrUnavailable].
