@@ -36,6 +36,9 @@ func (r *remote) disableLocally(ctx context.Context, cfg *config.Config, id stri
 	defer stop()
 	res, err := a.service.Disable(apikey.WithCaller(ctx, apikey.System("break-glass")), id, p)
 	stop()
+	if errors.Is(err, apikey.ErrNotFound) {
+		return withHint(&apikey.Error{Kind: apikey.ErrNotFound, Detail: "this ledger has no such key"}, "is the id whole, and ledger.url that of the key's installation?")
+	}
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"strings"
@@ -51,6 +52,9 @@ func complaintOf(err error) complaint {
 	if kind, ok := errors.AsType[apikey.ErrorKind](err); ok {
 		c.Code, c.Hint = string(kind), hints[kind]
 	}
+	if code, hint := unreached(err); hint != "" {
+		c.Code, c.Hint = code, hint
+	}
 	if e, ok := errors.AsType[*apikey.Error](err); ok {
 		c.RequestID, c.Pending = e.RequestID, e.Pending
 	}
@@ -68,6 +72,19 @@ func complaintOf(err error) complaint {
 		c.IdempotencyKey = again.key
 	}
 	return c
+}
+
+// unreached is the code and the next step of a failure on the way to the server,
+// where there is more to say than to try again; "" for any other.
+func unreached(err error) (code, hint string) {
+	code = string(apikey.ErrUnavailable)
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return code, "this machine does not trust the certificate; on Linux SSL_CERT_FILE names a file of authorities to trust"
+	}
+	if e, ok := errors.AsType[*tokensource.Error](err); ok && e.Kind == tokensource.ErrUnavailable {
+		return code, "try again in a moment; what cannot wait for Hydra: tokenos keys disable ID --local, by the server's configuration"
+	}
+	return "", ""
 }
 
 // hints are the next steps after what a server answers.

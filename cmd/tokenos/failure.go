@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -101,7 +103,8 @@ func (p program) exitCode(ctx context.Context, ran *cobra.Command, err error) in
 	case usage:
 		err = withHint(err, "see "+ran.CommandPath()+" --help")
 	case settings:
-		err = withHint(err, "every key: "+ran.CommandPath()+" --help; for editors: "+ran.Root().Name()+" config schema")
+		err = withHint(err, "this command reads the configuration of "+ran.Root().Name()+" serve: --config FILE, ./tokenos.yaml or /etc/tokenos/tokenos.yaml, and TOKENOS_...\n"+
+			"hint: every key: "+ran.Root().Name()+" serve --help; for editors: "+ran.Root().Name()+" config schema")
 	}
 	p.complain(ran, err)
 	return code
@@ -153,6 +156,37 @@ func codeOf(err error) int {
 	return exitFailed
 }
 
+var (
+	flagsExclude  = regexp.MustCompile(`none of the others can be; \[(.+)\] were all set`)
+	flagsTogether = regexp.MustCompile(`group \[(.+)\] are set they must all be set; missing \[(.+)\]`)
+	flagsRequired = regexp.MustCompile(`^required flag\(s\) (.+) not set`)
+)
+
+// flagFault says what cobra says of flags that are missing, or stand beside others,
+// in fewer words.
+func flagFault(err error) error {
+	text := err.Error()
+	switch exclude, together, required := flagsExclude.FindStringSubmatch(text), flagsTogether.FindStringSubmatch(text),
+		flagsRequired.FindStringSubmatch(text); {
+	case exclude != nil:
+		return usagef("%s exclude each other", flagList(exclude[1]))
+	case together != nil:
+		return usagef("%s go together: add %s", flagList(together[1]), flagList(together[2]))
+	case required != nil:
+		return usagef("required: %s", flagList(required[1]))
+	}
+	return usageError{err}
+}
+
+// flagList names flags as they are typed.
+func flagList(names string) string {
+	list := strings.Fields(strings.NewReplacer(`"`, "", ",", "").Replace(names))
+	for i := range list {
+		list[i] = "--" + list[i]
+	}
+	return strings.Join(list, " and ")
+}
+
 // nearest is the command that was probably meant, of those that are like name: one
 // that begins with it, else the one with the longest beginning in common. "": none.
 func nearest(name string, like []string) string {
@@ -181,7 +215,7 @@ func noStrayArgs(c *cobra.Command) {
 		own := c.Args
 		c.Args = func(c *cobra.Command, args []string) error {
 			if err := c.ValidateFlagGroups(); err != nil { // here, because later it is no usageError
-				return usageError{err}
+				return flagFault(err)
 			}
 			return own(c, args)
 		}
@@ -190,7 +224,7 @@ func noStrayArgs(c *cobra.Command) {
 	c.Args = func(c *cobra.Command, args []string) error {
 		switch groups := c.ValidateFlagGroups(); {
 		case groups != nil:
-			return usageError{groups}
+			return flagFault(groups)
 		case len(args) == 0:
 			return nil
 		case !c.HasSubCommands():

@@ -48,14 +48,17 @@ func (p program) root() *cobra.Command {
 		// Cobra would say the same later, as failures of another kind.
 		PersistentPreRunE: func(c *cobra.Command, _ []string) error {
 			if err := errors.Join(c.ValidateRequiredFlags(), c.ValidateFlagGroups()); err != nil {
-				return usageError{err}
+				return flagFault(err)
 			}
 			return nil
 		},
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		if bad, ok := errors.AsType[*pflag.InvalidValueError](err); ok { // whose words repeat the value
-			return usagef("--%s needs a value of type %s", bad.GetFlag().Name, bad.GetFlag().Value.Type())
+			if kind := bad.GetFlag().Value.Type(); kind != "duration" {
+				return usagef("--%s needs a value of type %s", bad.GetFlag().Name, kind)
+			}
+			return usagef("--%s must be a duration such as 30s or 2m", bad.GetFlag().Name)
 		}
 		return usageError{config.FlagError(c.Flags(), err)}
 	})
