@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 
 	"github.com/google/uuid"
 	"github.com/pressly/goose/v3"
@@ -63,7 +64,8 @@ func (d *DB) provider() (*goose.Provider, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ledger: migrate: %w", err)
 	}
-	p, err := goose.NewProvider(d.dialect.goose, d.write.DB, dir, goose.WithTableName(versions), goose.WithDisableGlobalRegistry(true))
+	p, err := goose.NewProvider(d.dialect.goose, d.write.DB, dir, goose.WithTableName(versions), goose.WithDisableGlobalRegistry(true),
+		goose.WithAllowOutofOrder(true)) // of two changes, the one with the higher number may have been there first
 	if err != nil {
 		return nil, fmt.Errorf("ledger: migrate: %w", err)
 	}
@@ -118,15 +120,32 @@ func (d *DB) checkSchema(ctx context.Context) error {
 	}
 	sources := p.ListSources()
 	want := sources[len(sources)-1].Version
-	var have int64
-	err = d.read.NewRaw("SELECT COALESCE(MAX(version_id), 0) FROM "+versions+" WHERE is_applied").Scan(ctx, &have)
+	var applied []int64
+	err = d.read.NewRaw("SELECT version_id FROM "+versions+" WHERE is_applied ORDER BY version_id").Scan(ctx, &applied)
 	switch {
 	case err != nil && noTable(err):
 		return &SchemaError{Want: want}
 	case err != nil:
 		return fault("open", err)
-	case have != want:
+	}
+	if have := reached(sources, applied); have != want {
 		return &SchemaError{Have: have, Want: want}
 	}
 	return nil
+}
+
+// reached is the version of a newer program's schema, else the last version up to
+// which no migration is missing.
+func reached(sources []*goose.Source, applied []int64) int64 {
+	if n := len(applied); n > 0 && applied[n-1] > sources[len(sources)-1].Version {
+		return applied[n-1]
+	}
+	have := int64(0)
+	for _, s := range sources {
+		if !slices.Contains(applied, s.Version) {
+			break
+		}
+		have = s.Version
+	}
+	return have
 }
