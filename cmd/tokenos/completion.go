@@ -29,6 +29,7 @@ var flagWords = map[string][]string{
 	"generate-key": apikey.Algorithms,
 	"lang":         {"curl", "js", "go", "python"},
 	"by":           {string(apikey.ByHour), string(apikey.ByDay)},
+	"skip":         checkNames(),
 }
 
 func rightWords() []string {
@@ -39,12 +40,16 @@ func rightWords() []string {
 	return out
 }
 
-// complete gives every command below c what a shell may offer: ids of keys where
-// the first argument is one, and the values of flags.
+// complete gives every command below c what a shell may offer: ids of keys or
+// names of profiles where the first argument is one, and the values of flags.
 func (p program) complete(c *cobra.Command) {
 	words := strings.Fields(c.Use)
-	if len(words) > 1 && words[1] == "ID" && c.ValidArgsFunction == nil {
+	switch {
+	case len(words) < 2 || c.ValidArgsFunction != nil:
+	case words[1] == "ID":
 		c.ValidArgsFunction = p.completeIDs
+	case words[1] == "NAME" && words[0] == "use":
+		c.ValidArgsFunction = p.completeProfiles
 	}
 	offer := func(f *pflag.Flag) { p.completeFlag(c, f) }
 	c.PersistentFlags().VisitAll(offer)
