@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -102,12 +103,20 @@ func (p program) exitCode(ctx context.Context, ran *cobra.Command, err error) in
 	switch {
 	case usage:
 		err = withHint(err, "see "+ran.CommandPath()+" --help")
+	case errors.Is(err, apikey.ErrNotFound) && slices.ContainsFunc(ran.Flags().Args(), mistyped):
+		err = withHint(err, "the id is mistyped or not whole: its end does not fit the rest")
 	case settings:
 		err = withHint(err, "this command reads the configuration of "+ran.Root().Name()+" serve: --config FILE, ./tokenos.yaml or /etc/tokenos/tokenos.yaml, and TOKENOS_...\n"+
 			"hint: every key: "+ran.Root().Name()+" serve --help; for editors: "+ran.Root().Name()+" config schema")
 	}
 	p.complain(ran, err)
 	return code
+}
+
+// mistyped reports whether a text is meant to be an id of ours and is none: an id
+// ends in a checksum. A key that was adopted may have any other id.
+func mistyped(id string) bool {
+	return (strings.HasPrefix(id, "key_live_") || strings.HasPrefix(id, "key_test_")) && !apikey.OwnID(id)
 }
 
 // quiet reports whether nobody needs to be told: who read the list has left, as

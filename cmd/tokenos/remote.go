@@ -70,6 +70,9 @@ func (r *remote) open() (*client.Client, error) {
 	if server == "" {
 		return nil, notSignedIn("it is not known which server to call")
 	}
+	if strings.HasSuffix(strings.TrimRight(server, "/"), "/v1") {
+		return nil, usagef("the address of the server (--server, TOKENOS_SERVER) goes without /v1")
+	}
 	token, err := r.token(chosen, server)
 	if err != nil {
 		return nil, err
