@@ -56,7 +56,7 @@ func TestManual(t *testing.T) {
 	h := hydratest.Shared(t)
 	c, info := dev(t, nil, append(freePorts, "--memory")...)
 	shown := shownScripts(t)
-	testscript.Run(t, testscript.Params{
+	testscript.RunT(oneByOne{t}, testscript.Params{
 		Dir:                 "testdata",
 		UpdateScripts:       *update,
 		RequireExplicitExec: true,
@@ -100,6 +100,16 @@ func shownScripts(t *testing.T) map[string]string {
 		out[strings.TrimSuffix(name, " key")+".sh"] = text
 	}
 	return out
+}
+
+// oneByOne runs the scripts one after the other: they share one Hydra on SQLite,
+// which answers some writers that come at once with "database is locked".
+type oneByOne struct{ *testing.T }
+
+func (oneByOne) Parallel()     {}
+func (oneByOne) Verbose() bool { return testing.Verbose() }
+func (o oneByOne) Run(name string, f func(testscript.T)) {
+	o.T.Run(name, func(t *testing.T) { f(oneByOne{t}) })
 }
 
 // exits runs a program and wants its exit code: exits CODE PROGRAM ARGUMENT...
