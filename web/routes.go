@@ -29,7 +29,17 @@ const (
 	signOutPath  = "/sign-out"
 	everyPath    = "/sign-out/everywhere"
 	themePath    = "/theme"
+
+	newKeyPath     = keysPath + "/new"
+	newKeyCodePath = newKeyPath + "/code"
 )
+
+// firstTokenPath and so on are pages of one key. revealedPath is what a page with a
+// secret becomes once it is left.
+func firstTokenPath(id string) string { return keyPath(id) + "/first-token" }
+func revealedPath(id string) string   { return firstTokenPath(id) }
+func rotatePath(id string) string     { return keyPath(id) + "/rotate" }
+func completePath(id string) string   { return rotatePath(id) + "/complete" }
 
 // routes is all of the dashboard.
 func (d *Dashboard) routes() *http.ServeMux {
@@ -37,6 +47,14 @@ func (d *Dashboard) routes() *http.ServeMux {
 	for _, p := range []route{
 		{at: "GET /{$}", right: apikey.KeysRead, do: d.overview},
 		{at: "GET /keys", right: apikey.KeysRead, do: d.keys},
+
+		{at: "GET /keys/new", right: apikey.KeysWrite, do: d.newKey},
+		{at: "POST /keys/new", right: apikey.KeysWrite, do: d.createKey},
+		{at: "POST /keys/new/code", right: apikey.KeysWrite, do: d.newKeyCode},
+		{at: "GET /keys/{id}/first-token", right: apikey.KeysRead, do: d.firstToken},
+		{at: "GET /keys/{id}/rotate", right: apikey.KeysWrite, do: d.rotatePage},
+		{at: "POST /keys/{id}/rotate", right: apikey.KeysWrite, do: d.rotate},
+		{at: "POST /keys/{id}/rotate/complete", right: apikey.KeysWrite, do: d.completeRotation},
 
 		{at: "GET /sign-in", open: true, do: d.signInPage},
 		{at: "GET /sign-in/once/{token}", open: true, do: d.oncePage},

@@ -34,7 +34,14 @@ export function watch(page) {
   const wrong = []
   page.on('console', (m) => { if (/Content Security Policy|Refused to/i.test(m.text())) wrong.push(m.text()) })
   page.on('pageerror', (e) => wrong.push('script: ' + e.message))
-  page.on('dialog', (d) => { wrong.push('dialog: ' + d.message()); d.dismiss() })
+  page.on('dialog', (d) => {
+    if (d.type() === 'beforeunload') { // a page with something unsaved warns; the test goes on
+      page.warned = (page.warned ?? 0) + 1
+      return d.accept()
+    }
+    wrong.push('dialog: ' + d.message())
+    d.dismiss()
+  })
   page.on('request', (r) => { if (!r.url().startsWith(dev.api_url + '/') && !r.url().startsWith('data:')) wrong.push('outside: ' + r.url()) })
   page.on('response', (r) => { if (r.status() >= 500) wrong.push(`${r.status()} ${r.url()}`) })
   return wrong

@@ -1,0 +1,207 @@
+import { createPrivateKey, createPublicKey, generateKeyPairSync, randomUUID, sign } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { test, expect, everyLook, key, api } from './site.mjs'
+
+const scope = 'orders:read'
+const audience = 'https://api.example.com'
+
+// buy asks Hydra for a token.
+async function buy(fields, headers = {}) {
+  const { token_url: at } = await api('GET', '/v1/capabilities')
+  const answer = await fetch(at, { method: 'POST', headers, body: new URLSearchParams({ grant_type: 'client_credentials', scope, audience, ...fields }) })
+  return answer.json()
+}
+
+const basic = (id, secret) => ({ Authorization: 'Basic ' + Buffer.from(id + ':' + secret).toString('base64') })
+
+// assertion proves that its maker has the private key (RFC 7523 section 3).
+async function assertion(id, pem) {
+  const { token_url: aud } = await api('GET', '/v1/capabilities')
+  const part = (o) => Buffer.from(JSON.stringify(o)).toString('base64url')
+  const now = Math.floor(Date.now() / 1000)
+  const kid = (await api('GET', '/v1/keys/' + id)).public_keys[0].kid
+  const text = part({ alg: 'ES256', kid }) + '.' + part({ iss: id, sub: id, aud, jti: randomUUID(), exp: now + 60 })
+  return text + '.' + sign('sha256', Buffer.from(text), { key: createPrivateKey(pem), dsaEncoding: 'ieee-p1363' }).toString('base64url')
+}
+
+// shownNowhere checks that a text has left the page, its address and every store.
+async function shownNowhere(page, secret) {
+  expect(await page.content()).not.toContain(secret)
+  const kept = await page.evaluate(async () => JSON.stringify([location.href, { ...localStorage }, { ...sessionStorage }, history.state, document.cookie, await caches.keys(), await indexedDB.databases()]))
+  expect(kept).not.toContain(secret)
+}
+
+test('a key is made by keyboard alone, its secret is shown once, and buys a token', async ({ site }) => {
+  const { keyboard } = site
+  const tabTo = async (target) => {
+    for (let i = 0; i < 60; i++) {
+      if (await target.evaluate((e) => e === document.activeElement)) return
+      await keyboard.press('Tab')
+    }
+    throw new Error('not reached by Tab')
+  }
+  await site.goto('/keys')
+  await tabTo(site.getByRole('link', { name: 'New key' }))
+  await keyboard.press('Enter')
+  await expect(site.getByRole('heading', { level: 1 })).toHaveText('New key')
+  await everyLook(site, 'new-key')
+  await tabTo(site.getByLabel('Name'))
+  await keyboard.type('made by keyboard')
+  await tabTo(site.getByLabel('Owner'))
+  await keyboard.type('acme')
+  await tabTo(site.getByLabel('Scopes'))
+  await keyboard.type(scope)
+  await expect(site.locator('#code pre').first()).toContainText(scope)
+  await tabTo(site.getByLabel('Audiences'))
+  await keyboard.type(audience)
+  await expect(site.locator('#code pre').first()).toContainText(audience)
+  await tabTo(site.getByRole('radio', { name: '90 days' }))
+  await tabTo(site.getByRole('button', { name: 'Create key' }))
+  await keyboard.press('Enter')
+  await expect(site.getByRole('heading', { level: 1 })).toHaveText('Save the secret')
+  const id = await site.locator('[data-part=id]').textContent()
+  const secret = await site.locator('[data-part=secret]').textContent()
+  expect(secret).toMatch(/^tos_/)
+  expect(site.url()).not.toContain(secret)
+  await everyLook(site, 'reveal')
+  const [download] = await Promise.all([site.waitForEvent('download'), site.getByRole('button', { name: 'Download .env' }).click()])
+  expect(await readFile(await download.path(), 'utf8')).toContain(`TOKENOS_CLIENT_ID='${id}'\nTOKENOS_CLIENT_SECRET='${secret}'\n`)
+
+  await site.getByRole('button', { name: 'Done' }).click() // the box is not ticked
+  await expect(site.getByRole('heading', { level: 1 })).toHaveText('Save the secret')
+  await tabTo(site.getByLabel('I have stored the secret'))
+  await keyboard.press('Space')
+  await tabTo(site.getByRole('button', { name: 'Done' }))
+  await keyboard.press('Enter')
+  await expect(site.getByText('Waiting for the first token')).toBeVisible()
+  await everyLook(site, 'first-token')
+  await shownNowhere(site, secret)
+  await site.goBack()
+  await expect(site.getByRole('heading', { level: 1 })).toHaveText('The first token')
+  await shownNowhere(site, secret)
+  await site.goForward()
+  await shownNowhere(site, secret)
+
+  expect(await buy({ scope: '' }, basic(id, secret))).toHaveProperty('access_token')
+  await expect(site.getByText('Hydra issued a token')).toBeVisible()
+  await expect(site.getByText('No scope asked')).toBeVisible()
+  expect(await buy({}, basic(id, secret))).toHaveProperty('access_token')
+  await expect(async () => {
+    await site.reload()
+    await expect(site.getByText('No scope asked')).toBeHidden({ timeout: 100 })
+  }).toPass()
+  await everyLook(site, 'first-token-issued')
+})
+
+test('a reload shows no secret, and leaving it unsaved warns', async ({ site }) => {
+  await site.goto('/keys/new')
+  await site.getByLabel('Name').fill('left in a hurry')
+  await site.getByLabel('Owner').fill('acme')
+  await site.getByLabel('Scopes').fill(scope)
+  await site.getByRole('button', { name: 'Create key' }).click()
+  const secret = await site.locator('[data-part=secret]').textContent()
+  await site.reload()
+  expect(site.warned).toBe(1)
+  await expect(site.getByRole('heading', { level: 1 })).toHaveText('The first token')
+  await expect(site.getByText('aud is empty')).toBeVisible()
+  await shownNowhere(site, secret)
+  await site.goBack()
+  await expect(site.getByRole('heading', { level: 1 })).toHaveText('New key')
+  await shownNowhere(site, secret)
+})
+
+test('a key pair is made in the browser, and its private half buys a token', async ({ site }) => {
+  const sent = []
+  site.on('request', (r) => sent.push(r.postData() ?? '', r.url()))
+  await site.goto('/keys/new')
+  await site.getByLabel('Name').fill('signs')
+  await site.getByLabel('Owner').fill('acme')
+  await site.getByLabel('Scopes').fill(scope)
+  await site.getByLabel('Audiences').fill(audience)
+  await site.getByRole('radio', { name: /^Key pair/ }).check()
+  const mine = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  await site.getByLabel('Public key').fill(mine.privateKey.export({ type: 'pkcs8', format: 'pem' }))
+  await expect(site.getByText('That was a private key')).toBeVisible()
+  await expect(site.getByLabel('Public key')).toHaveValue('')
+  await site.getByRole('button', { name: 'Make a key pair' }).click()
+  const [download] = await Promise.all([site.waitForEvent('download'), site.getByRole('button', { name: 'Download private-key.pem' }).click()])
+  const pem = await readFile(await download.path(), 'utf8')
+  await everyLook(site, 'new-key-pair')
+  await site.getByRole('button', { name: 'Create key' }).click()
+  await expect(site.getByRole('heading', { level: 1 })).toHaveText('New key') // the box is not ticked
+  await site.getByLabel('I have stored the private key').check()
+  const jwk = JSON.parse(await site.getByLabel('Public key').inputValue())
+  expect(createPublicKey(pem).export({ format: 'jwk' }).x).toBe(jwk.x)
+  await site.getByRole('button', { name: 'Create key' }).click()
+  await expect(site.getByText('Waiting for the first token')).toBeVisible()
+  const id = new URL(site.url()).pathname.split('/')[2]
+  const line = pem.split('\n')[1]
+  expect(sent.join('\n').replaceAll('%2B', '+').replaceAll('%2F', '/')).not.toContain(line)
+  await shownNowhere(site, line)
+  expect(await buy({ client_id: id, client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer', client_assertion: await assertion(id, pem) })).toHaveProperty('access_token')
+  await expect(site.getByText('Hydra issued a token')).toBeVisible()
+})
+
+test('what is wrong is told at each field, and nothing typed is lost', async ({ site }) => {
+  await site.goto('/keys/new')
+  await site.getByLabel('Name').fill('kept')
+  await site.getByLabel('Owner').fill('acme')
+  await site.getByLabel('Scopes').fill('all*')
+  await site.getByLabel('Audiences').fill('no-uri')
+  await site.getByRole('radio', { name: 'On a date' }).check()
+  await site.getByRole('button', { name: 'Create key' }).click()
+  await expect(site.getByRole('alert')).toBeFocused()
+  await expect(site.getByRole('alert').getByRole('link')).toHaveCount(3)
+  await everyLook(site, 'new-key-wrong')
+  await site.getByRole('link', { name: /^Scopes:/ }).click()
+  await expect(site.getByLabel('Scopes')).toBeFocused()
+  await expect(site.getByLabel('Name')).toHaveValue('kept')
+})
+
+// hostile would do something if they were anything but text.
+const hostile = ['<script>alert(1)</script>', '"><img src=x onerror=alert(1)>', "' onmouseover='alert(1)", '</title><script>alert(1)</script>', '<svg onload=alert(1)>', '<!--',
+  ']]>', '&lt;b&gt;', 'javascript:alert(1)', '<a href="https://evil.test">x</a>', '`${alert(1)}`', '\\u003cscript\\u003e', 'hx-on:click=alert(1)', '</textarea><script>alert(1)</script>',
+  '</script><script>alert(1)</script>', '{{7*7}}', '<iframe src="javascript:alert(1)">', '<div hx-get="/keys" hx-trigger="load">', '<key-pair>', '<style>*{display:none}</style>', '"; alert(1); "', '\u202Egnp.exe']
+
+test('names of any content are text on every page', async ({ site }) => {
+  for (const name of hostile) {
+    await site.goto('/keys/new')
+    await site.getByLabel('Name').fill(name)
+    await site.getByLabel('Owner').fill(name)
+    await site.getByText('Description and labels').click()
+    await site.getByLabel('Labels').fill('note=' + name)
+    await site.getByLabel('Scopes').fill(scope)
+    await site.getByRole('button', { name: 'Create key' }).click()
+    const secret = site.locator('[data-part=secret]')
+    await expect(secret.or(site.getByRole('alert'))).toBeVisible()
+    if (!await secret.isVisible()) continue // refused, and shown again as text
+    await expect(site.locator('.crumb')).toContainText(name)
+    await site.getByLabel('I have stored the secret').check()
+    await site.getByRole('button', { name: 'Done' }).click()
+    await expect(site.locator('.crumb')).toContainText(name)
+  }
+})
+
+test('a secret is rotated, and the rotation completed', async ({ site }) => {
+  const made = await key({ name: 'rotated', audiences: [audience] })
+  const id = made.key?.id ?? made.id
+  await site.goto(`/keys/${id}/rotate`)
+  await everyLook(site, 'rotate')
+  await site.getByRole('button', { name: 'See what it does' }).click()
+  await expect(site.getByText('A new key, with an id of its own')).toBeVisible()
+  await everyLook(site, 'rotate-impact')
+  await site.getByRole('button', { name: 'Rotate now' }).click()
+  const newID = await site.locator('[data-part=id]').textContent()
+  const secret = await site.locator('[data-part=secret]').textContent()
+  expect(newID).not.toBe(id)
+  await everyLook(site, 'rotate-reveal')
+  expect(await buy({}, basic(newID, secret))).toHaveProperty('access_token')
+  await site.getByLabel('I have stored the secret').check()
+  await site.goto(`/keys/${newID}/rotate`)
+  await shownNowhere(site, secret)
+  await everyLook(site, 'rotate-pending')
+  await site.getByLabel('No program needs the older credential').check()
+  await site.getByRole('button', { name: 'End the older credential' }).click()
+  await expect(site.getByText('The older credential has ended')).toBeVisible()
+  expect((await api('GET', '/v1/keys/' + id)).status).toBe('expired')
+})
