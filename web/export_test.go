@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/http"
 	"time"
+
+	"github.com/tokenos/tokenos/apikey"
 )
 
 // LocalPath is localPath.
@@ -22,3 +24,6 @@ func (d *Dashboard) Enter(w http.ResponseWriter, r *http.Request, p Person) {
 
 // SetFigureTime says how long the overview waits for its figures.
 func (d *Dashboard) SetFigureTime(t time.Duration) { d.figureTime = t }
+
+// Pasted is pasted.
+func Pasted(text string) ([]apikey.PublicKeyInput, error) { return pasted(text) }

@@ -240,10 +240,14 @@ func (v newKeyView) expiryChoices() (out []choice) {
 // firstExpiry is the one that the rules choose; without a rule 90 days, because a
 // key that is forgotten should end.
 func (v newKeyView) firstExpiry() string {
+	first := apikey.Duration(90 * day)
 	if d := v.policy.DefaultLifetime; d != nil {
-		return d.String()
+		first = *d
 	}
-	return apikey.Duration(90 * day).String()
+	if most := v.policy.MaxLifetime; most != nil {
+		first = min(first, *most)
+	}
+	return first.String()
 }
 
 func lengthOf(s string) apikey.Duration {

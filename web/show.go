@@ -64,6 +64,9 @@ func (d *Dashboard) write(w http.ResponseWriter, r *http.Request, status int, pa
 	if err := page.Render(r.Context(), &b); err != nil {
 		x := exchangeFrom(r.Context())
 		x.Err = err
+		if r.Context().Err() != nil {
+			return // whoever asked has left
+		}
 		d.Log.ErrorContext(r.Context(), "page not rendered", "request_id", x.RequestID, "error", err)
 		http.Error(w, "This page could not be made. Request "+x.RequestID, http.StatusInternalServerError)
 		return
