@@ -95,6 +95,8 @@ class KeyPair extends HTMLElement {
     addEventListener('pagehide', () => this.forget())
     const methods = document.getElementsByName(this.closest('section').dataset.method)
     document.addEventListener('change', (event) => { if ([...methods].includes(event.target)) this.gate() })
+    document.addEventListener('htmx:after:swap', () => this.gate()) // the methods may be others
+    this.gate()
   }
 
   part(name) { return this.querySelector(`[data-part=${name}]`) }
@@ -102,7 +104,10 @@ class KeyPair extends HTMLElement {
   unsaved() { return !this.part('made').hidden && !this.stored.checked && this.checkVisibility() }
 
   // gate keeps the form back until the private key is stored, if there is one.
-  gate() { this.stored.required = !this.part('made').hidden && this.checkVisibility() }
+  gate() {
+    this.field.required = this.checkVisibility()
+    this.stored.required = this.field.required && !this.part('made').hidden
+  }
 
   look(event) {
     const refused = this.part('refused')
