@@ -77,12 +77,27 @@ func (d *Dashboard) createFailed(w http.ResponseWriter, r *http.Request, f *form
 	if f.takeNew(err, newKeyIDs) {
 		return d.showNewKey(w, r, http.StatusUnprocessableEntity, f, nil)
 	}
-	failed := failureOf(err)
-	if failed.Status != http.StatusServiceUnavailable && failed.Status != http.StatusTooManyRequests {
+	failed, again := f.sendAgain(err)
+	if !again {
 		return err
 	}
 	exchangeFrom(r.Context()).Err = err
 	return d.showNewKey(w, r, failed.Status, f, &failed)
+}
+
+// sendAgain reports whether a form that failed with err may be sent once more, and
+// what to say meanwhile. A form that was changed after it had been sent is a new
+// one, with an Idempotency-Key of its own.
+func (f *form) sendAgain(err error) (failure, bool) {
+	failed := failureOf(err)
+	switch {
+	case errors.Is(err, apikey.ErrIdempotencyMismatch):
+		f.Set(onceField, newForm(nil).once())
+		return failure{Status: http.StatusConflict, Title: "Changed after it was sent", Detail: "The form was sent before, with something else in it. Look at the list whether that was done."}, true
+	case errors.Is(err, apikey.ErrIdempotencyRunning), errors.Is(err, apikey.ErrBusy):
+		return failed, true
+	}
+	return failed, failed.Status == http.StatusServiceUnavailable || failed.Status == http.StatusTooManyRequests
 }
 
 // takeNew is take without what was noted of the same field before: a field that

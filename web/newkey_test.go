@@ -237,6 +237,12 @@ func TestCreateWithPublicKey(t *testing.T) {
 		t.Errorf("the code is %s", kid)
 	}
 	hydratest.MustBuy(t, hydratest.Purchase{TokenURL: s.Hydra.TokenURL(), Method: string(apikey.PrivateKeyJWT), ID: id, Key: private, Scopes: []string{"orders:read"}})
+	form.Set("name", "changed since")
+	got = b.post("/keys/new", form)
+	wantStatus(t, "changed after it was sent", got, http.StatusConflict)
+	if once := got.Find("[name=once]").AttrOr("value", ""); once == form.Get("once") || once == "" || got.Find("#name").AttrOr("value", "") != "changed since" {
+		t.Errorf("got %s", got.text("main"))
+	}
 	form.Set("once", "another-form-of-this-person")
 	got = b.post("/keys/new", form)
 	wantStatus(t, "the same public key again", got, http.StatusUnprocessableEntity)

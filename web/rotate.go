@@ -82,7 +82,7 @@ func (d *Dashboard) rotate(w http.ResponseWriter, r *http.Request) error {
 // rotateFailed shows the form again wherever sending it once more may help.
 func (d *Dashboard) rotateFailed(w http.ResponseWriter, r *http.Request, f *form, err error) error {
 	status := http.StatusUnprocessableEntity
-	failed := failureOf(err)
+	failed, sendAgain := f.sendAgain(err)
 	v := rotateView{}
 	switch {
 	case errors.Is(err, apikey.ErrPublicKeyInUse):
@@ -90,7 +90,7 @@ func (d *Dashboard) rotateFailed(w http.ResponseWriter, r *http.Request, f *form
 	case errors.Is(err, apikey.ErrRotationPending):
 		status, f.wrong = http.StatusConflict, append(f.wrong, wrongField{"force", failed.Detail})
 	case f.takeNew(err, rotateIDs):
-	case failed.Status == http.StatusServiceUnavailable || failed.Status == http.StatusTooManyRequests:
+	case sendAgain:
 		status, v.failed = failed.Status, &failed
 		exchangeFrom(r.Context()).Err = err
 	default:

@@ -310,8 +310,8 @@ func rotateForm(v rotateView) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		if v.key.PreviousEndsAt != nil {
-			templ_7745c5c3_Err = checks(v.form.field("force", "The rotation before", "It is not over: an older credential still works. To rotate now ends it first.", true), "force", v.form.list("force"), forceBox()).Render(ctx, templ_7745c5c3_Buffer)
+		if v.key.PreviousEndsAt != nil || v.form.field("force", "", "", false).Error != "" {
+			templ_7745c5c3_Err = checks(v.form.field("force", "The rotation before", "It is not over, or only just done. To rotate now ends the older credential first.", true), "force", v.form.list("force"), forceBox()).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -952,7 +952,20 @@ func rotatePreviewContent(v rotateView) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 75, "</div>")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 75, "</div><script src=\"")
+		if templ_7745c5c3_Err != nil {
+			return templ_7745c5c3_Err
+		}
+		var templ_7745c5c3_Var36 string
+		templ_7745c5c3_Var36, templ_7745c5c3_Err = templruntime.NewAttributeExpression(assets.URL("secrets.js")).ResolveURL(ctx)
+		if templ_7745c5c3_Err != nil {
+			return templ.Error{Err: templ_7745c5c3_Err, FileName: `rotate.templ`, Line: 244, Col: 39}
+		}
+		_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ_7745c5c3_Var36)
+		if templ_7745c5c3_Err != nil {
+			return templ_7745c5c3_Err
+		}
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 76, "\" defer></script>")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

@@ -15,6 +15,14 @@ function save(text, name) {
   setTimeout(() => URL.revokeObjectURL(url), 10_000)
 }
 
+// A form that makes something is sent once, however often its button is pressed.
+document.addEventListener('submit', (event) => {
+  if (!event.target.matches('[data-once]')) return
+  if ('sent' in event.target.dataset) event.preventDefault()
+  event.target.dataset.sent = ''
+  setTimeout(() => delete event.target.dataset.sent, 5000) // if it was not answered
+})
+
 // <code-tabs> shows one of its sections at a time.
 class CodeTabs extends HTMLElement {
   static chosen = ''
