@@ -173,8 +173,8 @@ func (v newKeyView) owner() string {
 
 // fill chooses what is not chosen yet, and what the rules no longer allow anew.
 func (v newKeyView) fill() {
-	choose := func(name, first string, options []choice) {
-		if !slices.ContainsFunc(options, func(c choice) bool { return c.value == v.form.Get(name) }) {
+	choose := func(name, first string, options []radio) {
+		if !slices.ContainsFunc(options, func(c radio) bool { return c.value == v.form.Get(name) }) {
 			v.form.Set(name, first)
 		}
 	}
@@ -185,13 +185,13 @@ func (v newKeyView) fill() {
 	choose("lifetime", min(apikey.Duration(15*time.Minute), *v.policy.Token.MaxLifetime).String(), lifetimeChoices(v.policy))
 }
 
-// choice is one of several, with words that help to choose.
-type choice struct{ value, label, hint, badge string }
+// radio is one of several, with words that help to choose.
+type radio struct{ value, label, hint, badge string }
 
-var environmentChoices = []choice{{value: "live", label: "Live", hint: "For real traffic."}, {value: "test", label: "Test", hint: "For trials. It shows in the key's id."}}
+var environmentChoices = []radio{{value: "live", label: "Live", hint: "For real traffic."}, {value: "test", label: "Test", hint: "For trials. It shows in the key's id."}}
 
-func methodChoices(allowed []apikey.AuthMethod) (out []choice) {
-	for _, c := range []choice{
+func methodChoices(allowed []apikey.AuthMethod) (out []radio) {
+	for _, c := range []radio{
 		{"client_secret_basic", "Secret, sent as Basic", "The program sends a secret in the Authorization header. Nearly every OAuth library and curl can do it.", ""},
 		{"client_secret_post", "Secret, sent in the form", "The same secret, sent in the body. For libraries that cannot send Basic; Hydra takes only the way that is chosen here.", ""},
 		{"private_key_jwt", "Key pair", "The program signs each request with a private key that only it has. There is no secret that could be copied from here or from Hydra.", "safest"},
@@ -203,8 +203,8 @@ func methodChoices(allowed []apikey.AuthMethod) (out []choice) {
 	return out
 }
 
-func formatChoices(p apikey.Policy) (out []choice) {
-	for _, c := range []choice{
+func formatChoices(p apikey.Policy) (out []radio) {
+	for _, c := range []radio{
 		{value: "opaque", label: "Opaque", hint: "APIs ask Hydra about each token, so an end counts at once."},
 		{value: "jwt", label: "JWT", hint: "APIs check tokens by themselves, which is faster; one that is out works until it expires."},
 	} {
@@ -216,23 +216,23 @@ func formatChoices(p apikey.Policy) (out []choice) {
 }
 
 // lifetimeChoices are the usual lifetimes of a token up to the longest allowed.
-func lifetimeChoices(p apikey.Policy) (out []choice) {
+func lifetimeChoices(p apikey.Policy) (out []radio) {
 	most := *p.Token.MaxLifetime
 	for _, d := range []time.Duration{5 * time.Minute, 15 * time.Minute, time.Hour, 8 * time.Hour, day} {
 		if apikey.Duration(d) < most {
-			out = append(out, choice{value: apikey.Duration(d).String(), label: words(d)})
+			out = append(out, radio{value: apikey.Duration(d).String(), label: words(d)})
 		}
 	}
-	return append(out, choice{value: most.String(), label: words(time.Duration(most))})
+	return append(out, radio{value: most.String(), label: words(time.Duration(most))})
 }
 
 // expiryChoices are the ends that the rules allow.
-func (v newKeyView) expiryChoices() (out []choice) {
+func (v newKeyView) expiryChoices() (out []radio) {
 	most := v.policy.MaxLifetime
 	add := func(d time.Duration) {
 		value := apikey.Duration(d).String()
-		if (most == nil || apikey.Duration(d) <= *most) && !slices.ContainsFunc(out, func(c choice) bool { return c.value == value }) {
-			out = append(out, choice{value: value, label: words(d)})
+		if (most == nil || apikey.Duration(d) <= *most) && !slices.ContainsFunc(out, func(c radio) bool { return c.value == value }) {
+			out = append(out, radio{value: value, label: words(d)})
 		}
 	}
 	if d := v.policy.DefaultLifetime; d != nil {
@@ -244,10 +244,10 @@ func (v newKeyView) expiryChoices() (out []choice) {
 	if most != nil {
 		add(time.Duration(*most))
 	}
-	slices.SortStableFunc(out, func(a, b choice) int { return cmp.Compare(lengthOf(a.value), lengthOf(b.value)) })
-	out = append(out, choice{value: "date", label: "On a date"})
+	slices.SortStableFunc(out, func(a, b radio) int { return cmp.Compare(lengthOf(a.value), lengthOf(b.value)) })
+	out = append(out, radio{value: "date", label: "On a date"})
 	if *v.policy.NeverExpires {
-		out = append(out, choice{value: "never", label: "Never", hint: "Nobody will be reminded to replace it. Choose a date wherever you can."})
+		out = append(out, radio{value: "never", label: "Never", hint: "Nobody will be reminded to replace it. Choose a date wherever you can."})
 	}
 	return out
 }

@@ -105,7 +105,7 @@ func newKeyContent(v newKeyView) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 5, "\">Keys</a></p><h1>New key</h1></div></div><div class=\"split\"><form id=\"new-key\" class=\"stack\" method=\"post\" action=\"")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 5, "\">Keys</a></p><h1>New key</h1></div></div><div class=\"split\"><form id=\"new-key\" class=\"pile\" method=\"post\" action=\"")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -195,7 +195,7 @@ func newKeyContent(v newKeyView) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 12, "<details class=\"more\"")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 12, "<details class=\"fold\"")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -556,7 +556,7 @@ func ownerField(v newKeyView) templ.Component {
 }
 
 // choices are radio buttons with words beside them.
-func choices(p ui.FieldProps, value string, options []choice, attrs templ.Attributes) templ.Component {
+func choices(p ui.FieldProps, value string, options []radio, attrs templ.Attributes) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 		if templ_7745c5c3_CtxErr := ctx.Err(); templ_7745c5c3_CtxErr != nil {
@@ -660,7 +660,7 @@ func choices(p ui.FieldProps, value string, options []choice, attrs templ.Attrib
 			}
 		}
 		for _, o := range options {
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 46, "<label class=\"choice\">")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 46, "<label class=\"pick\">")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -718,7 +718,7 @@ func choices(p ui.FieldProps, value string, options []choice, attrs templ.Attrib
 				}
 				templ.ReleaseBuffer(templ_7745c5c3_Buffer)
 			}
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 51, "> <span><span class=\"choice-label\">")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 51, "> <span><span class=\"pick-label\">")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -841,7 +841,7 @@ func newKeyRules(v newKeyView) templ.Component {
 		}
 		ctx = templ.InitializeContext(ctx)
 		ctx = templ.ClearChildren(ctx)
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 60, "<div id=\"rules\" class=\"stack\"><input type=\"hidden\" name=\"")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 60, "<div id=\"rules\" class=\"pile\"><input type=\"hidden\" name=\"")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -995,7 +995,7 @@ func newKeyRules(v newKeyView) templ.Component {
 	})
 }
 
-func selectable(all []choice) (out []ui.Option) {
+func selectable(all []radio) (out []ui.Option) {
 	for _, c := range all {
 		out = append(out, ui.Option{Value: c.value, Label: c.label})
 	}
@@ -1202,7 +1202,7 @@ func checks(p ui.FieldProps, name string, on []string, all []apikey.ScopeInfo) t
 			return templ_7745c5c3_Err
 		}
 		for _, s := range all {
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 83, "<label class=\"choice\"><input type=\"checkbox\" name=\"")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 83, "<label class=\"pick\"><input type=\"checkbox\" name=\"")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -1238,7 +1238,7 @@ func checks(p ui.FieldProps, name string, on []string, all []apikey.ScopeInfo) t
 					return templ_7745c5c3_Err
 				}
 			}
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 87, "> <span><span class=\"choice-label\">")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 87, "> <span><span class=\"pick-label\">")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -1363,7 +1363,7 @@ func keyPairFields(f *form, method string) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 99, "\" aria-labelledby=\"pair-title\"><h2 id=\"pair-title\">Key pair</h2><key-pair><div class=\"pair-make\" data-part=\"make\" hidden><p>The pair is made here, in your browser. Only its public half is sent.</p><button type=\"button\" class=\"button plain\" data-do=\"make\">Make a key pair</button></div><p class=\"error\" role=\"alert\" data-part=\"refused\" hidden></p><div class=\"private\" data-part=\"made\" hidden><h3 id=\"private-title\">Private key (ES256, PKCS #8)</h3><p>Store it where the program will find it. It is gone as soon as you leave this page, and nobody else has it.</p><pre tabindex=\"0\" aria-labelledby=\"private-title\"><code data-part=\"pem\"></code></pre><div class=\"actions\"><button type=\"button\" class=\"button primary\" data-do=\"download\">Download private-key.pem</button> <button type=\"button\" class=\"button plain\" data-do=\"copy\">Copy</button></div><label class=\"choice\"><input type=\"checkbox\" data-part=\"stored\"><span>I have stored the private key</span></label></div>")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 99, "\" aria-labelledby=\"pair-title\"><h2 id=\"pair-title\">Key pair</h2><key-pair><div class=\"pair-make\" data-part=\"make\" hidden><p>The pair is made here, in your browser. Only its public half is sent.</p><button type=\"button\" class=\"button plain\" data-do=\"make\">Make a key pair</button></div><p class=\"error\" role=\"alert\" data-part=\"refused\" hidden></p><div class=\"private\" data-part=\"made\" hidden><h3 id=\"private-title\">Private key (ES256, PKCS #8)</h3><p>Store it where the program will find it. It is gone as soon as you leave this page, and nobody else has it.</p><pre tabindex=\"0\" aria-labelledby=\"private-title\"><code data-part=\"pem\"></code></pre><div class=\"actions\"><button type=\"button\" class=\"button primary\" data-do=\"download\">Download private-key.pem</button> <button type=\"button\" class=\"button plain\" data-do=\"copy\">Copy</button></div><label class=\"pick\"><input type=\"checkbox\" data-part=\"stored\"><span>I have stored the private key</span></label></div>")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

@@ -203,9 +203,9 @@ func (d *Dashboard) completeRotation(w http.ResponseWriter, r *http.Request) err
 }
 
 // graceChoices are how long the older credential may work on.
-func graceChoices(p apikey.Policy) (out []choice) {
+func graceChoices(p apikey.Policy) (out []radio) {
 	most := *p.MaxGracePeriod
-	for _, c := range []choice{
+	for _, c := range []radio{
 		{"0s", "At once", "The credential of today ends now and the id stays. For a secret that leaked, or a key that nobody uses.", ""},
 		{"1h", "1 hour", "", ""}, {"24h", "24 hours", "", ""}, {"7d", "7 days", "", ""}, {"30d", "30 days", "", ""},
 	} {
@@ -214,7 +214,7 @@ func graceChoices(p apikey.Policy) (out []choice) {
 		}
 	}
 	if last := lengthOf(out[len(out)-1].value); last < most {
-		out = append(out, choice{value: most.String(), label: words(time.Duration(most))})
+		out = append(out, radio{value: most.String(), label: words(time.Duration(most))})
 	}
 	return out
 }
