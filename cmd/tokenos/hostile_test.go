@@ -591,6 +591,36 @@ func TestApplyWritesNothingForTheShell(t *testing.T) {
 	}
 }
 
+// Ctrl-C at a terminal reaches --secret-command as well. The secret that it was
+// about to take is handed over all the same.
+func TestApplyInterruptedHandover(t *testing.T) {
+	t.Parallel()
+	f := newFake(t, func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.Method == http.MethodPost:
+			answers(w, http.StatusCreated, issuedKey())
+		case strings.HasPrefix(r.URL.Path, "/v1/keys/"):
+			answers(w, http.StatusOK, map[string]any{"id": someID, "name": "worker", "owner": "acme", "environment": "live"})
+		default:
+			answers(w, http.StatusOK, map[string]any{"data": []any{}})
+		}
+	})
+	dir := t.TempDir()
+	for name, text := range map[string]string{"keys.yaml": "name: worker\nowner: acme\nscopes: [a]\n",
+		"take": "#!/bin/sh\ncd '" + dir + "'\nif [ ! -e begun ]; then touch begun; kill -INT $PPID; kill -INT $$; fi\ncat >taken\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o700); err != nil { //nolint:gosec // one is a program
+			t.Fatal(err)
+		}
+	}
+	c := run(t, callTo(t, f.URL), "apply", "-f", filepath.Join(dir, "keys.yaml"), "--yes", "--secret-command", filepath.Join(dir, "take"))
+	if code := c.exit(); code != exitInterrupted {
+		t.Errorf("exit code %d, says %q", code, c.stderr.String())
+	}
+	if taken, err := os.ReadFile(filepath.Join(dir, "taken")); err != nil || string(taken) != someSecret {
+		t.Errorf("taken: %d bytes, %v; says %q", len(taken), err, c.stderr.String())
+	}
+}
+
 // noRoom is a disk that is full.
 type noRoom struct{}
 
