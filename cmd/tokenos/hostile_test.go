@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -317,6 +318,33 @@ func TestLostSecret(t *testing.T) {
 			t.Errorf("leaves %v", left)
 		}
 	})
+}
+
+// A new secret is written although the server then falls silent: until it is, it is
+// lost with the program.
+func TestSecretDoesNotWait(t *testing.T) {
+	t.Parallel()
+	end := make(chan struct{})
+	f := newFake(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			<-end
+			return
+		}
+		answers(w, http.StatusCreated, issuedKey())
+	})
+	t.Cleanup(func() { close(end) })
+	for _, args := range []string{"keys create worker --scope a", "keys rotate " + someID} {
+		t.Run(args, func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			var out, words strings.Builder
+			p := program{env: callTo(t, f.URL), stdout: &out, stderr: &words}
+			if code := p.run(ctx, append(strings.Fields(args), "--quiet", "--timeout", "1h")); code != exitOK || out.String() != someSecret+"\n" || ctx.Err() != nil {
+				t.Errorf("exit code %d, %v, says %q", code, ctx.Err(), words.String())
+			}
+		})
+	}
 }
 
 // checkLost runs a create whose secret gets lost.
