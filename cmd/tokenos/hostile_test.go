@@ -202,6 +202,34 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
+// A terminal that is closed stops the program as Ctrl-C does; one that was told not
+// to mind goes on.
+func TestTerminalCloses(t *testing.T) {
+	t.Parallel()
+	handler, came := hangs(t)
+	f := newFake(t, handler)
+	c := run(t, callTo(t, f.URL), "keys", "create", "worker", "--scope", "a", "--env-file", "key.env")
+	<-came
+	c.signal(syscall.SIGHUP)
+	checkFailed(t, c, exitInterrupted, "error: interrupted before it was done")
+	if left, _ := os.ReadDir(c.cmd.Dir); len(left) > 0 {
+		t.Errorf("leaves %v", left)
+	}
+
+	deaf := exec.CommandContext(t.Context(), "sh", "-c", `trap '' HUP; exec tokenos keys create worker --scope a --timeout 3s`)
+	deaf.Env = append(os.Environ(), callTo(t, f.URL)...)
+	if err := deaf.Start(); err != nil {
+		t.Fatal(err)
+	}
+	<-came
+	if err := deaf.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	if err := deaf.Wait(); deaf.ProcessState.ExitCode() != exitUnavailable {
+		t.Errorf("ends with %v, want its own time-out", err)
+	}
+}
+
 // The private key of a pair stays if the request may have been done, and the error
 // says what belongs to what; if it certainly was not, the file goes again.
 func TestPrivateKeyKept(t *testing.T) {
