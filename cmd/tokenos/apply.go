@@ -95,7 +95,7 @@ func (r *remote) runApply(ctx context.Context, o applying) error {
 	if o.exitCode && !o.dryRun {
 		return usagef("--exit-code goes with --dry-run")
 	}
-	to, err := r.handover(o)
+	to, err := r.handover(ctx, o)
 	if err != nil {
 		return err
 	}

@@ -41,7 +41,7 @@ func (a *applyTest) apply(api apikey.API, text string, o applying) (code int, st
 	if o.secretsDir == "" && o.secretCommand == "" {
 		o.secretsDir = a.dir
 	}
-	to, err := r.handover(o)
+	to, err := r.handover(a.ctx, o)
 	if err != nil {
 		a.t.Fatal(err)
 	}

@@ -41,7 +41,7 @@ type credential struct {
 	tokenURL string
 }
 
-func (r *remote) handover(o applying) (handover, error) {
+func (r *remote) handover(ctx context.Context, o applying) (handover, error) {
 	switch {
 	case o.secretsDir != "":
 		st, err := os.Stat(o.secretsDir)
@@ -60,7 +60,7 @@ func (r *remote) handover(o applying) (handover, error) {
 		if args[0], err = exec.LookPath(args[0]); err != nil {
 			return nil, usagef("--secret-command: its program was not found")
 		}
-		return &secretCommand{program: r.program, args: args}, nil
+		return &secretCommand{program: r.program, args: args, interrupted: ctx.Done()}, nil
 	}
 	return nil, nil
 }
@@ -172,20 +172,58 @@ func writeNew(path, text string) error {
 // secretCommand runs a program per key.
 type secretCommand struct {
 	program
-	args []string
+	args        []string
+	interrupted <-chan struct{} // closed once we are
 }
 
-// secretCommandTime is how long one run may take.
-const secretCommandTime = time.Minute
+const (
+	// secretCommandTime is how long one run may take.
+	secretCommandTime = time.Minute
+	// signalTime is how much later than the command we may hear of a Ctrl-C.
+	signalTime = 200 * time.Millisecond
+)
 
 func (c *secretCommand) check(*step) error  { return nil }
 func (c *secretCommand) begin(*step) error  { return nil }
 func (c *secretCommand) abandon(*step)      {}
 func (c *secretCommand) waiting(*step) bool { return false }
 
-// deliver hands the secret to the command without a line end. What the command
-// writes is words about it, and goes to stderr. It does not get our access token.
+// deliver hands the secret to the command. At a terminal Ctrl-C ends the command,
+// too; it is then run once more, because the key is made and its secret must not be
+// lost.
 func (c *secretCommand) deliver(ctx context.Context, _ *step, got credential) (string, error) {
+	before := c.wasInterrupted(0)
+	err := c.run(ctx, got)
+	if err != nil && !before && c.wasInterrupted(signalTime) {
+		err = c.run(ctx, got)
+	}
+	if err != nil {
+		return "", withHint(fmt.Errorf("%s was made, but --secret-command did not take its secret: %w", got.key.ID, err),
+			"give it another secret: tokenos keys rotate "+got.key.ID)
+	}
+	return "--secret-command", nil
+}
+
+// wasInterrupted waits for an interruption.
+func (c *secretCommand) wasInterrupted(within time.Duration) bool {
+	wait := time.NewTimer(within)
+	defer wait.Stop()
+	select {
+	case <-c.interrupted:
+		return true
+	default:
+	}
+	select {
+	case <-c.interrupted:
+		return true
+	case <-wait.C:
+		return false
+	}
+}
+
+// run hands the secret to the command without a line end. What the command writes
+// is words about it, and goes to stderr. It does not get our access token.
+func (c *secretCommand) run(ctx context.Context, got credential) error {
 	ctx, cancel := context.WithTimeout(ctx, secretCommandTime)
 	defer cancel()
 	run := exec.CommandContext(ctx, c.args[0], c.args[1:]...)
@@ -195,11 +233,7 @@ func (c *secretCommand) deliver(ctx context.Context, _ *step, got credential) (s
 	run.Env = slices.DeleteFunc(slices.Clone(c.env), func(v string) bool { return strings.HasPrefix(v, "TOKENOS_TOKEN=") })
 	run.Env = append(run.Env, "TOKENOS_KEY_ID="+got.key.ID, "TOKENOS_KEY_NAME="+got.key.Name, "TOKENOS_KEY_OWNER="+got.key.Owner,
 		"TOKENOS_KEY_ENVIRONMENT="+string(got.key.Environment), "TOKENOS_AUTH_METHOD="+string(got.key.AuthMethod), "TOKENOS_TOKEN_URL="+got.tokenURL)
-	if err := run.Run(); err != nil {
-		return "", withHint(fmt.Errorf("%s was made, but --secret-command did not take its secret: %w", got.key.ID, err),
-			"give it another secret: tokenos keys rotate "+got.key.ID)
-	}
-	return "--secret-command", nil
+	return run.Run()
 }
 
 // splitCommand splits a command line: spaces separate, and what stands between

@@ -283,7 +283,7 @@ func (r *remote) authLogout() *cobra.Command {
 			if err := all.save(); err != nil {
 				return err
 			}
-			fmt.Fprintf(r.stderr, "forgotten: profile %s. The key goes on working; to end it: tokenos keys revoke %s\n", name, p.ClientID)
+			fmt.Fprintf(r.stderr, "forgotten: profile %s. The key goes on working; to end it: tokenos keys revoke %s\n", name, cell(p.ClientID))
 			return nil
 		},
 	}

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -201,6 +202,34 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
+// A terminal that is closed stops the program as Ctrl-C does; one that was told not
+// to mind goes on.
+func TestTerminalCloses(t *testing.T) {
+	t.Parallel()
+	handler, came := hangs(t)
+	f := newFake(t, handler)
+	c := run(t, callTo(t, f.URL), "keys", "create", "worker", "--scope", "a", "--env-file", "key.env")
+	<-came
+	c.signal(syscall.SIGHUP)
+	checkFailed(t, c, exitInterrupted, "error: interrupted before it was done")
+	if left, _ := os.ReadDir(c.cmd.Dir); len(left) > 0 {
+		t.Errorf("leaves %v", left)
+	}
+
+	deaf := exec.CommandContext(t.Context(), "sh", "-c", `trap '' HUP; exec tokenos keys create worker --scope a --timeout 3s`)
+	deaf.Env = append(os.Environ(), callTo(t, f.URL)...)
+	if err := deaf.Start(); err != nil {
+		t.Fatal(err)
+	}
+	<-came
+	if err := deaf.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	if err := deaf.Wait(); deaf.ProcessState.ExitCode() != exitUnavailable {
+		t.Errorf("ends with %v, want its own time-out", err)
+	}
+}
+
 // The private key of a pair stays if the request may have been done, and the error
 // says what belongs to what; if it certainly was not, the file goes again.
 func TestPrivateKeyKept(t *testing.T) {
@@ -317,6 +346,33 @@ func TestLostSecret(t *testing.T) {
 			t.Errorf("leaves %v", left)
 		}
 	})
+}
+
+// A new secret is written although the server then falls silent: until it is, it is
+// lost with the program.
+func TestSecretDoesNotWait(t *testing.T) {
+	t.Parallel()
+	end := make(chan struct{})
+	f := newFake(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			<-end
+			return
+		}
+		answers(w, http.StatusCreated, issuedKey())
+	})
+	t.Cleanup(func() { close(end) })
+	for _, args := range []string{"keys create worker --scope a", "keys rotate " + someID} {
+		t.Run(args, func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			var out, words strings.Builder
+			p := program{env: callTo(t, f.URL), stdout: &out, stderr: &words}
+			if code := p.run(ctx, append(strings.Fields(args), "--quiet", "--timeout", "1h")); code != exitOK || out.String() != someSecret+"\n" || ctx.Err() != nil {
+				t.Errorf("exit code %d, %v, says %q", code, ctx.Err(), words.String())
+			}
+		})
+	}
 }
 
 // checkLost runs a create whose secret gets lost.
@@ -588,6 +644,36 @@ func TestApplyWritesNothingForTheShell(t *testing.T) {
 		if _, err := os.Stat(taken); err == nil {
 			t.Errorf("%s: is handed over", name)
 		}
+	}
+}
+
+// Ctrl-C at a terminal reaches --secret-command as well. The secret that it was
+// about to take is handed over all the same.
+func TestApplyInterruptedHandover(t *testing.T) {
+	t.Parallel()
+	f := newFake(t, func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.Method == http.MethodPost:
+			answers(w, http.StatusCreated, issuedKey())
+		case strings.HasPrefix(r.URL.Path, "/v1/keys/"):
+			answers(w, http.StatusOK, map[string]any{"id": someID, "name": "worker", "owner": "acme", "environment": "live"})
+		default:
+			answers(w, http.StatusOK, map[string]any{"data": []any{}})
+		}
+	})
+	dir := t.TempDir()
+	for name, text := range map[string]string{"keys.yaml": "name: worker\nowner: acme\nscopes: [a]\n",
+		"take": "#!/bin/sh\ncd '" + dir + "'\nif [ ! -e begun ]; then touch begun; kill -INT $PPID; kill -INT $$; fi\ncat >taken\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := run(t, callTo(t, f.URL), "apply", "-f", filepath.Join(dir, "keys.yaml"), "--yes", "--secret-command", filepath.Join(dir, "take"))
+	if code := c.exit(); code != exitInterrupted {
+		t.Errorf("exit code %d, says %q", code, c.stderr.String())
+	}
+	if taken, err := os.ReadFile(filepath.Join(dir, "taken")); err != nil || string(taken) != someSecret {
+		t.Errorf("taken: %d bytes, %v; says %q", len(taken), err, c.stderr.String())
 	}
 }
 

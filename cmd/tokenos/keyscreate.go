@@ -185,10 +185,21 @@ func (r *remote) createKey(ctx context.Context, p apikey.CreateParams, o *creati
 		if err != nil {
 			return err
 		}
-		capable, _ := api.Capabilities(ctx) // for words only
-		return r.showNew(place, newCredential{key: out.Key, secret: out.Secret, tokenURL: capable.TokenURL, done: "made " + out.Key.ID, fields: keyFields(out.Key), pairing: &o.pairing,
+		return r.showNew(place, newCredential{key: out.Key, secret: out.Secret, tokenURL: tokenURL(ctx, api), done: "made " + out.Key.ID, fields: keyFields(out.Key), pairing: &o.pairing,
 			answer: func(secret string) any { return issued{out.Key, secret} }})
 	}))
+}
+
+// wordsTime bounds what is asked beside a new secret, which is lost with the program
+// until it is written.
+const wordsTime = 2 * time.Second
+
+// tokenURL is Hydra's token endpoint, for words only; "" if it is not to be had.
+func tokenURL(ctx context.Context, api apikey.API) string {
+	ctx, cancel := context.WithTimeout(ctx, wordsTime)
+	defer cancel()
+	capable, _ := api.Capabilities(ctx)
+	return capable.TokenURL
 }
 
 // place is where a new secret will go, made ready before there is one.

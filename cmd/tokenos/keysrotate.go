@@ -134,8 +134,7 @@ func (r *remote) rotateKey(ctx context.Context, id string, o *turnover) error {
 		if err != nil {
 			return err
 		}
-		capable, _ := api.Capabilities(ctx) // for words only
-		return r.showNew(place, newCredential{key: out.Key, secret: out.Secret, tokenURL: capable.TokenURL, done: "rotated " + id + ": from now on it is " + out.Key.ID,
+		return r.showNew(place, newCredential{key: out.Key, secret: out.Secret, tokenURL: tokenURL(ctx, api), done: "rotated " + id + ": from now on it is " + out.Key.ID,
 			pairing: &o.pairing, fields: rotationFields(out), words: rotationWords(id, out),
 			answer: func(secret string) any { return rotated{out, secret} }})
 	}))

@@ -5,11 +5,10 @@ import (
 	"context"
 	"os"
 	"os/signal"
-	"syscall"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), endings()...)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program on the spot
 	// A reader that has gone, or a limit, fails the write: a secret that could not
 	// be written is told of. Not ignored, because Hydra would inherit that.
