@@ -27,3 +27,6 @@ func (d *Dashboard) SetFigureTime(t time.Duration) { d.figureTime = t }
 
 // Pasted is pasted.
 func Pasted(text string) ([]apikey.PublicKeyInput, error) { return pasted(text) }
+
+// FlagWords are how a flag is explained.
+func FlagWords(f apikey.Flag) (title, text string) { return flagWords[f].title, flagWords[f].text }

@@ -44,7 +44,7 @@ func completePath(id string) string   { return rotatePath(id) + "/complete" }
 // routes is all of the dashboard.
 func (d *Dashboard) routes() *http.ServeMux {
 	m := http.NewServeMux()
-	for _, p := range []route{
+	for _, p := range append(d.keyRoutes(), []route{
 		{at: "GET /{$}", right: apikey.KeysRead, do: d.overview},
 		{at: "GET /keys", right: apikey.KeysRead, do: d.keys},
 
@@ -65,7 +65,7 @@ func (d *Dashboard) routes() *http.ServeMux {
 		{at: "POST /sign-out", open: true, do: d.signOut},
 		{at: "POST /sign-out/everywhere", do: d.signOutEverywhere},
 		{at: "POST /theme", open: true, do: d.theme},
-	} {
+	}...) {
 		m.Handle(p.at, d.page(p))
 	}
 	return m

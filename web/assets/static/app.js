@@ -82,9 +82,35 @@ document.addEventListener('keydown', (event) => {
   target.focus()
 })
 
+// A table whose rows are picked: the box in its head picks all, and how many are
+// picked is told beside the button.
+function picking(root) {
+  const all = root.querySelector('[data-pick-all]')
+  const told = root.querySelector('[data-picked-count]')
+  const button = root.querySelector('[data-picked]')
+  if (!all || !told || !button) return
+  const boxes = () => [...document.querySelectorAll('tbody .pick input')]
+  const words = told.textContent
+  const tell = () => {
+    const n = boxes().filter((b) => b.checked).length
+    told.textContent = n ? n + ' selected' : words
+    button.disabled = n === 0
+    all.firstChild.checked = n > 0 && n === boxes().length
+    all.firstChild.indeterminate = n > 0 && n < boxes().length
+  }
+  all.hidden = false
+  all.addEventListener('change', () => {
+    for (const b of boxes()) b.checked = all.firstChild.checked
+    tell()
+  })
+  for (const b of boxes()) b.addEventListener('change', tell)
+  tell()
+}
+
 // ready runs for the page, and again for what was swapped in.
 function ready(root) {
   localTimes(root)
+  picking(root)
   root.querySelector('[data-focus]')?.focus()
 }
 document.documentElement.classList.add('script')
