@@ -180,6 +180,37 @@ func TestKeyRights(t *testing.T) {
 	}
 }
 
+// Two people of two owners, each in a browser of their own, see and change their
+// own keys alone.
+func TestKeyOwners(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, apikeytest.Options{Idle: true}, nil)
+	keys := map[string]apikey.Key{}
+	for _, owner := range []string{"acme", "globex"} {
+		keys[owner] = s.real(t, apikey.CreateParams{Name: owner + " worker", Owner: owner})
+	}
+	for owner, other := range map[string]string{"acme": "globex", "globex": "acme"} {
+		b := s.as(t, web.RoleEditor, owner)
+		if got := b.get("/keys").names(); !slices.Equal(got, []string{owner + " worker"}) {
+			t.Errorf("%s sees %q", owner, got)
+		}
+		for _, tab := range []string{"overview", "credentials", "usage", "events", "code", "danger"} {
+			wantStatus(t, owner+" at its own "+tab, b.get("/keys/"+keys[owner].ID+"?tab="+tab), http.StatusOK)
+			got := b.get("/keys/" + keys[other].ID + "?tab=" + tab)
+			if got.status != http.StatusNotFound || strings.Contains(got.body, other) {
+				t.Errorf("%s at %s's %s: %d %s", owner, other, tab, got.status, got.text("main"))
+			}
+		}
+		done := b.post("/keys/disable", url.Values{"id": {keys[owner].ID, keys[other].ID}, "confirmed": {"yes"}})
+		if got := done.text("main"); !strings.Contains(got, "1 of 2 keys disabled") || strings.Contains(got, other) {
+			t.Errorf("%s disables both: %s", owner, got)
+		}
+		if now := s.now(t, keys[owner].ID); now.Revision != 2 {
+			t.Errorf("%s's key is at revision %d", owner, now.Revision)
+		}
+	}
+}
+
 // A key is disabled until a moment, enabled, its tokens are ended, it is revoked
 // under its name and deleted; each page says first what it would do, and looking
 // changes nothing.

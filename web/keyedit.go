@@ -284,12 +284,24 @@ func (d *Dashboard) compareEdits(w http.ResponseWriter, r *http.Request, e editV
 		return d.goTo(w, r, keyPath(e.key.ID))
 	}
 	e.form.show(e.key)
-	events, err := d.API.KeyEvents(r.Context(), e.key.ID, apikey.PageParams{Limit: 1})
-	if err == nil && len(events.Data) > 0 {
-		c.last = &events.Data[0]
-	}
+	c.last = d.lastChange(r, e.key.ID)
 	exchangeFrom(r.Context()).Err = apikey.ErrPrecondition
 	d.showAs(w, r, http.StatusPreconditionFailed, frame{title: "Changed in the meantime: " + e.key.Name, section: "keys"}, compareEdits(c))
+	return nil
+}
+
+// lastChange is the newest event that changed the key itself; nil if none of the
+// latest did, or they cannot be read: the comparison holds without.
+func (d *Dashboard) lastChange(r *http.Request, id string) *apikey.Event {
+	events, err := d.API.KeyEvents(r.Context(), id, apikey.PageParams{Limit: eventsPage})
+	if err != nil {
+		return nil
+	}
+	for _, e := range events.Data {
+		if len(e.After) > 0 {
+			return &e
+		}
+	}
 	return nil
 }
 

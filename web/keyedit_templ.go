@@ -416,7 +416,7 @@ func confirmEdit(v editView) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = impactFacts(*v.impact, v.now).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = impactFacts(*v.impact, v.now, takeUntil).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

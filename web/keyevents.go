@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/a-h/templ"
 
@@ -80,11 +81,13 @@ func written(from map[string]any, member string) string {
 	if text, ok := value.(string); ok {
 		return text
 	}
-	raw, err := json.Marshal(value)
-	if err != nil {
+	var b strings.Builder
+	as := json.NewEncoder(&b)
+	as.SetEscapeHTML(false) // the page does that
+	if err := as.Encode(value); err != nil {
 		return ""
 	}
-	return string(raw)
+	return strings.TrimSpace(b.String())
 }
 
 // from is where an event's request came from.

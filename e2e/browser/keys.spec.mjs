@@ -40,6 +40,31 @@ test('a key id is copied', async ({ site }) => {
   expect(await site.evaluate(() => navigator.clipboard.readText())).toBe(made.key?.id ?? made.id)
 })
 
+test('several keys are disabled at once, and a row has its actions', async ({ site }) => {
+  for (const name of ['bulk one', 'bulk two', 'bulk three']) await key({ name, owner: 'bulk' })
+  await site.goto('/keys?owner=bulk&sort=name')
+  await expect(site.getByRole('button', { name: 'Disable selected' })).toBeDisabled()
+  await site.getByLabel('Select bulk one').check()
+  await site.getByLabel('Select bulk two').check()
+  await expect(site.getByText('2 selected')).toBeVisible()
+  await everyLook(site, 'keys-picked')
+  await site.getByRole('button', { name: 'Disable selected' }).click()
+  await expect(site.getByRole('heading', { level: 1 })).toHaveText('Disable 2 keys?')
+  await everyLook(site, 'keys-bulk')
+  await site.getByRole('button', { name: 'Disable 2 keys' }).click()
+  await expect(site.getByRole('heading', { level: 1 })).toHaveText('2 of 2 keys disabled')
+  await everyLook(site, 'keys-bulk-done')
+  await site.goto('/keys?owner=bulk&status=active')
+  await site.getByRole('button', { name: 'Actions for bulk three' }).click()
+  await expect(site.getByRole('link', { name: 'Revoke' })).toBeVisible()
+  await everyLook(site, 'keys-row-menu')
+  await site.keyboard.press('Escape')
+  await expect(site.getByRole('link', { name: 'Revoke' })).toBeHidden()
+  await site.getByRole('button', { name: 'Actions for bulk three' }).press('Enter')
+  await site.getByRole('link', { name: 'Usage', exact: true }).click()
+  await expect(site).toHaveURL(/tab=usage/)
+})
+
 test.describe('without JavaScript', () => {
   test.use({ javaScriptEnabled: false })
   test('keys are searched and read', async ({ site }) => {
