@@ -16,9 +16,12 @@ import (
 const (
 	bulkPath = keysPath + "/disable"
 
-	maxBulk  = 50               // keys that are disabled at once: one page of the list
-	bulkTime = 20 * time.Second // for all of them
-	atOnce   = 4                // of them, so that others' changes find room as well
+	maxBulk = 50 // keys that are disabled at once: one page of the list
+	atOnce  = 6  // of them, so that others' changes find room as well
+
+	// bulkTime is how long after the request another key is begun: each may take
+	// as long as a change may, and the answer must still come in time.
+	bulkTime = 4 * time.Second
 )
 
 // bulkRow is one of the keys that were chosen, and what became of it.
@@ -88,14 +91,17 @@ func (d *Dashboard) disableSeveral(w http.ResponseWriter, r *http.Request) error
 // bulkDisable disables keys, or with act false looks at what that would do. Sent
 // again under the same once, it answers again.
 func (d *Dashboard) bulkDisable(ctx context.Context, rows []bulkRow, ids []string, once string, act bool) {
-	ctx, cancel := context.WithTimeout(ctx, bulkTime)
-	defer cancel()
+	begun := time.Now()
 	var g errgroup.Group
 	g.SetLimit(atOnce)
 	for i, id := range ids {
 		g.Go(func() error {
 			b := &rows[i]
 			b.id = id
+			if time.Since(begun) > d.bulkTime {
+				b.err = errNotBegun
+				return nil
+			}
 			if b.key, b.err = d.API.Get(ctx, id); b.err != nil {
 				return nil
 			}
@@ -107,6 +113,8 @@ func (d *Dashboard) bulkDisable(ctx context.Context, rows []bulkRow, ids []strin
 	}
 	_ = g.Wait() // each tells for itself
 }
+
+var errNotBegun = &apikey.Error{Kind: apikey.ErrTimeout, Detail: "not begun, because the others took long; nothing was changed, select it again"}
 
 // several counts keys in words.
 func several(n int) string {

@@ -59,6 +59,7 @@ type Dashboard struct {
 	mux         *http.ServeMux
 	health      health
 	figureTime  time.Duration // how long the overview waits for its figures
+	bulkTime    time.Duration // how long keys chosen together are begun
 }
 
 // New makes the dashboard. It fails on a Config that lacks something.
@@ -78,7 +79,7 @@ func New(c Config) (*Dashboard, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	d := &Dashboard{Config: c, crossOrigin: http.NewCrossOriginProtection(), figureTime: figureTime}
+	d := &Dashboard{Config: c, crossOrigin: http.NewCrossOriginProtection(), figureTime: figureTime, bulkTime: bulkTime}
 	d.sessions = d.newSessions()
 	d.mux = d.routes()
 	return d, nil

@@ -28,5 +28,8 @@ func (d *Dashboard) SetFigureTime(t time.Duration) { d.figureTime = t }
 // Pasted is pasted.
 func Pasted(text string) ([]apikey.PublicKeyInput, error) { return pasted(text) }
 
+// SetBulkTime says how long keys that were chosen together are begun.
+func (d *Dashboard) SetBulkTime(t time.Duration) { d.bulkTime = t }
+
 // FlagWords are how a flag is explained.
 func FlagWords(f apikey.Flag) (title, text string) { return flagWords[f].title, flagWords[f].text }

@@ -394,6 +394,11 @@ func TestBulkDisable(t *testing.T) {
 	if now := s.now(t, c.ID); now.Status != apikey.StatusDisabled || now.Revision != c.Revision+1 {
 		t.Errorf("the key is %s at revision %d", now.Status, now.Revision)
 	}
+	s.dashboard.SetBulkTime(-1)
+	late := s.key(t, apikey.CreateParams{Name: "late"})
+	if got := b.post("/keys/disable", url.Values{"id": {late.ID}, "confirmed": {"yes"}}).text("main"); !strings.Contains(got, "0 of 1 key disabled") || !strings.Contains(got, "select it again") || s.now(t, late.ID).Status != apikey.StatusActive {
+		t.Errorf("out of time: %s", got)
+	}
 	many := url.Values{}
 	for i := range 51 {
 		many.Add("id", fmt.Sprint("key_live_", i))
@@ -431,6 +436,10 @@ func TestKeyWithoutHydra(t *testing.T) {
 	}
 	wantTo(t, "disable", b.post(at+"/disable", page.fields("main form")), at)
 	after := b.get(at)
+	other := s.key(t, apikey.CreateParams{Name: "another"})
+	if got := b.post("/keys/disable", url.Values{"id": {other.ID}, "confirmed": {"yes"}}).text("main"); !strings.Contains(got, "1 of 1 key disabled") || !strings.Contains(got, "Hydra follows") {
+		t.Errorf("several: %s", got)
+	}
 	if got := after.text("#toasts"); !strings.Contains(got, "counts as disabled") || !strings.Contains(after.text(".alert"), "Being disabled") {
 		t.Errorf("afterwards: %s / %s", got, after.text(".alert"))
 	}

@@ -64,6 +64,7 @@ func newSite(t *testing.T, o apikeytest.Options, change func(*site, *web.Config)
 		t.Fatal(err)
 	}
 	d.SetFigureTime(time.Minute) // however busy the machine is
+	d.SetBulkTime(time.Minute)
 	s.dashboard = d
 	s.server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/test/enter" {
