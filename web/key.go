@@ -122,7 +122,7 @@ func (v keyView) notices() (out []explanation) {
 	case apikey.StatusDisabled:
 		text := "It gets no token until somebody enables it."
 		if k.DisabledUntil != nil {
-			text = "It gets no token until " + moment(*k.DisabledUntil) + " and is then enabled by itself."
+			text = "It gets no token until " + dated(*k.DisabledUntil) + " and is then enabled by itself."
 		}
 		if k.DisabledWithOwner {
 			text += " It was paused with all keys of its owner."
@@ -159,8 +159,8 @@ func nameOf(value string, options []ui.Option) string {
 	return value
 }
 
-// formatNames are the forms of a token, for people.
-var formatNames = ui.Options(string(apikey.Opaque), "Opaque: looked up at each use", string(apikey.JWT), "JWT: verified offline")
+// tokenFormats are the forms of a token, for people.
+var tokenFormats = ui.Options(string(apikey.Opaque), "Opaque: looked up at each use", string(apikey.JWT), "JWT: verified offline")
 
-// moment is a time for sentences.
-func moment(t time.Time) string { return t.UTC().Format("2 January 2006, 15:04 UTC") }
+// dated is a time for sentences.
+func dated(t time.Time) string { return t.UTC().Format("2 January 2006, 15:04 UTC") }

@@ -257,10 +257,10 @@ func TestKeyLife(t *testing.T) {
 	}
 	events := b.get(at + "?tab=events")
 	wantClean(t, "the events", events)
-	if got := events.text(".event h2"); got != "Revoked Tokens ended Enabled Disabled Made" {
+	if got := events.text(".key-event h2"); got != "Revoked Tokens ended Enabled Disabled Made" {
 		t.Errorf("the events are %s", got)
 	}
-	if got := events.text(".event"); !strings.Contains(got, "user:ana-editor") || !strings.Contains(got, "192.0.2.9") || !strings.Contains(got, "req_test") || !strings.Contains(got, "found in a log") {
+	if got := events.text(".key-event"); !strings.Contains(got, "user:ana-editor") || !strings.Contains(got, "192.0.2.9") || !strings.Contains(got, "req_test") || !strings.Contains(got, "found in a log") {
 		t.Errorf("the events say %s", got)
 	}
 	wantTo(t, "delete", b.post(at+"/delete", b.get(at+"/delete").fields("main form", "confirm", k.Name)), "/keys")

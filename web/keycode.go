@@ -13,10 +13,10 @@ import (
 	"github.com/tokenos/tokenos/snippets"
 )
 
-// languageNames are the languages of the snippets, for people.
-var languageNames = map[snippets.Language]string{snippets.Curl: "curl", snippets.JavaScript: "JavaScript", snippets.Go: "Go", snippets.Python: "Python"}
+// codeNames are the languages of the snippets, for people.
+var codeNames = map[snippets.Language]string{snippets.Curl: "curl", snippets.JavaScript: "JavaScript", snippets.Go: "Go", snippets.Python: "Python"}
 
-type codeView struct {
+type keyCodeView struct {
 	keyView
 	lang  snippets.Language
 	code  string // "" if there is none; why says it
@@ -25,7 +25,7 @@ type codeView struct {
 }
 
 func (d *Dashboard) keyCode(r *http.Request, v keyView) (templ.Component, error) {
-	out := codeView{keyView: v, lang: snippets.Language(cmp.Or(r.URL.Query().Get("lang"), string(snippets.Curl)))}
+	out := keyCodeView{keyView: v, lang: snippets.Language(cmp.Or(r.URL.Query().Get("lang"), string(snippets.Curl)))}
 	if !slices.Contains(snippets.Languages, out.lang) {
 		return nil, apikey.ErrNotFound
 	}

@@ -78,7 +78,7 @@ func keyCredentials(v credentialsView) templ.Component {
 			}
 			return nil
 		})
-		templ_7745c5c3_Err = fact("Method").Render(templ.WithChildren(ctx, templ_7745c5c3_Var2), templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = keyFact("Method").Render(templ.WithChildren(ctx, templ_7745c5c3_Var2), templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -114,7 +114,7 @@ func keyCredentials(v credentialsView) templ.Component {
 				}
 				return nil
 			})
-			templ_7745c5c3_Err = fact("Secret ends with").Render(templ.WithChildren(ctx, templ_7745c5c3_Var5), templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = keyFact("Secret ends with").Render(templ.WithChildren(ctx, templ_7745c5c3_Var5), templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -136,7 +136,7 @@ func keyCredentials(v credentialsView) templ.Component {
 				}
 				return nil
 			})
-			templ_7745c5c3_Err = fact("Secret made").Render(templ.WithChildren(ctx, templ_7745c5c3_Var7), templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = keyFact("Secret made").Render(templ.WithChildren(ctx, templ_7745c5c3_Var7), templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -160,7 +160,7 @@ func keyCredentials(v credentialsView) templ.Component {
 				}
 				return nil
 			})
-			templ_7745c5c3_Err = fact("The credential before it ends").Render(templ.WithChildren(ctx, templ_7745c5c3_Var8), templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = keyFact("The credential before it ends").Render(templ.WithChildren(ctx, templ_7745c5c3_Var8), templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

@@ -112,7 +112,7 @@ func TestKeyEventPages(t *testing.T) {
 	if got.Find(`.pager a[href="/keys/`+k.ID+`?tab=events"]`).Length() != 1 {
 		t.Error("nothing leads to the newest events")
 	}
-	got.Find(".event").Each(func(i int, e *goquery.Selection) {
+	got.Find(".key-event").Each(func(i int, e *goquery.Selection) {
 		if said := e.Text(); !strings.Contains(said, "user:"+hostile[i]) || !strings.Contains(said, "192.0.2.1, "+hostile[i]) || !strings.Contains(said, "req_"+fmt.Sprint(i)) || e.Find("tbody tr").Length() != 3 {
 			t.Errorf("event %d says %s", i, said)
 		}

@@ -257,7 +257,7 @@ func keyUsage(v usageView) templ.Component {
 			}
 			return nil
 		})
-		templ_7745c5c3_Err = fact("Token issued").Render(templ.WithChildren(ctx, templ_7745c5c3_Var13), templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = keyFact("Token issued").Render(templ.WithChildren(ctx, templ_7745c5c3_Var13), templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -316,7 +316,7 @@ func keyUsage(v usageView) templ.Component {
 			}
 			return nil
 		})
-		templ_7745c5c3_Err = fact("Token denied").Render(templ.WithChildren(ctx, templ_7745c5c3_Var14), templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = keyFact("Token denied").Render(templ.WithChildren(ctx, templ_7745c5c3_Var14), templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

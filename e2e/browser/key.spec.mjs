@@ -35,7 +35,7 @@ test('what a key is and does', async ({ site }) => {
 test('a key from its other sides', async ({ site }) => {
   const { key: { id } } = await key({ name: 'other sides', description: hostile })
   await site.goto('/keys/' + id)
-  await looked(site, [['Credentials', 'Secret ends with'], ['Events', 'by key:', () => site.locator('.event summary').first().click()], ['Code', id], ['Danger zone', 'Nothing undoes it']])
+  await looked(site, [['Credentials', 'Secret ends with'], ['Events', 'by key:', () => site.locator('.key-event summary').first().click()], ['Code', id], ['Danger zone', 'Nothing undoes it']])
 })
 
 test('the code is the key\'s own, and is copied', async ({ site }) => {
