@@ -644,7 +644,7 @@ func keysTable(v keysView) templ.Component {
 				return templ_7745c5c3_Err
 			}
 			if v.mayWrite {
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 44, "<th scope=\"col\" class=\"pick\"><label hidden data-pick-all><input type=\"checkbox\" aria-label=\"Select all keys of this page\"></label> <span class=\"hidden\">Selected</span></th>")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 44, "<th scope=\"col\" class=\"row-pick\"><label hidden data-pick-all><input type=\"checkbox\" aria-label=\"Select all keys of this page\"></label> <span class=\"hidden\">Selected</span></th>")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
@@ -685,7 +685,7 @@ func keysTable(v keysView) templ.Component {
 					return templ_7745c5c3_Err
 				}
 				if v.mayWrite {
-					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 49, "<td class=\"pick\"><label><input type=\"checkbox\" name=\"id\" value=\"")
+					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 49, "<td class=\"row-pick\"><label><input type=\"checkbox\" name=\"id\" value=\"")
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}

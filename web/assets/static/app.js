@@ -89,7 +89,7 @@ function picking(root) {
   const told = root.querySelector('[data-picked-count]')
   const button = root.querySelector('[data-picked]')
   if (!all || !told || !button) return
-  const boxes = () => [...document.querySelectorAll('tbody .pick input')]
+  const boxes = () => [...document.querySelectorAll('tbody .row-pick input')]
   const words = told.textContent
   const tell = () => {
     const n = boxes().filter((b) => b.checked).length
