@@ -19,6 +19,7 @@ type frame struct {
 	path        string // of this page, for forms that come back to it
 	flash       *flash
 	hydraAway   bool
+	plainKeys   bool // single keys are no shortcuts
 }
 
 // show answers with a page. A script that asked for a part gets part if it is
@@ -53,6 +54,7 @@ func (d *Dashboard) whole(r *http.Request, f frame, content templ.Component) tem
 	if r.Method == http.MethodGet {
 		f.path = localPath(r.URL.RequestURI())
 	}
+	f.plainKeys = !shortcutsOf(r)
 	f.flash = d.told(r)
 	return layout(f, content)
 }
