@@ -74,6 +74,7 @@ func (d *Dashboard) routes() *http.ServeMux {
 		{at: "GET /settings/checks", right: apikey.Admin, do: d.diagnose},
 		{at: "POST /settings/sessions/{id}/end", do: d.endSession},
 		{at: "POST /settings/shortcuts", do: d.shortcuts},
+		{at: "GET /activity", right: apikey.AuditRead, do: d.activity},
 	} {
 		m.Handle(p.at, d.page(p))
 	}

@@ -28,7 +28,9 @@ func rulesForTest(t *testing.T) apikey.Policies {
 // them, for whoever may look at keys.
 func TestSettings(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, apikeytest.Options{Idle: true, Config: func(c *apikey.Config) { c.Policies, c.TokenURL = rulesForTest(t), "https://hydra.example.com/oauth2/token" }}, nil)
+	s := newSite(t, apikeytest.Options{Idle: true, Config: func(c *apikey.Config) {
+		c.Policies, c.TokenURL = rulesForTest(t), "https://hydra.example.com/oauth2/token"
+	}}, nil)
 	s.key(t, apikey.CreateParams{Name: "endless <b>"})
 	end := s.Clock.Now().Add(24 * time.Hour)
 	s.key(t, apikey.CreateParams{Name: "ends soon", Environment: apikey.Test, ExpiresAt: apikey.SetTo(end)})
@@ -56,7 +58,9 @@ func TestSettings(t *testing.T) {
 // does what doctor finds.
 func TestSettingsOfOwners(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, apikeytest.Options{Idle: true, Config: func(c *apikey.Config) { c.Policies, c.TokenURL = rulesForTest(t), "https://hydra.example.com/oauth2/token" }}, nil)
+	s := newSite(t, apikeytest.Options{Idle: true, Config: func(c *apikey.Config) {
+		c.Policies, c.TokenURL = rulesForTest(t), "https://hydra.example.com/oauth2/token"
+	}}, nil)
 	s.key(t, apikey.CreateParams{Name: "ours", Owner: "acme"})
 	s.key(t, apikey.CreateParams{Name: "theirs", Owner: "globex"})
 	b := s.as(t, web.RoleAdmin, "acme")
