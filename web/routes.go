@@ -36,6 +36,8 @@ const (
 	checksPath    = "/settings/checks"
 	sessionsPath  = "/settings/sessions/"
 	shortcutsPath = "/settings/shortcuts"
+	lookUpPath    = "/tools/look-up"
+	docsPath      = "/docs"
 )
 
 // firstTokenPath and so on are pages of one key. revealedPath is what a page with a
@@ -75,6 +77,9 @@ func (d *Dashboard) routes() *http.ServeMux {
 		{at: "POST /settings/sessions/{id}/end", do: d.endSession},
 		{at: "POST /settings/shortcuts", do: d.shortcuts},
 		{at: "GET /activity", right: apikey.AuditRead, do: d.activity},
+		{at: "GET /docs", open: true, do: d.reference},
+		{at: "GET /tools", do: d.tools},
+		{at: "POST /tools/look-up", right: apikey.TokensIntrospect, do: d.lookUp},
 	} {
 		m.Handle(p.at, d.page(p))
 	}

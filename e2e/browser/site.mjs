@@ -11,6 +11,9 @@ const dev = JSON.parse(process.env.TOKENOS_DEV)
 // others are for the workers, of which a failure starts a new one.
 const links = JSON.parse(process.env.TOKENOS_LINKS)
 
+// tokenURL is where keys buy tokens.
+export const tokenURL = dev.token_url
+
 // spareLink signs in a second browser.
 export const spareLink = links.at(-2)
 
