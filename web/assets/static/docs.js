@@ -18,18 +18,22 @@ class ApiReference extends HTMLElement {
       validatorUrl: null,
       syntaxHighlight: false,
       persistAuthorization: false,
-      // The page has a heading of its own.
-      plugins: [() => ({ wrapComponents: { InfoContainer: () => () => null } })],
+      plugins: [parts],
+      layout: 'Parts',
     })
     followTheme()
-    new MutationObserver(() => mend(place)).observe(place, { childList: true, subtree: true })
   }
 }
 customElements.define('api-reference', ApiReference)
 
-// mend corrects what misleads screen readers: the page has one main part already.
-function mend(place) {
-  for (const main of place.querySelectorAll('main:not([role])')) main.setAttribute('role', 'presentation')
+// parts is a layout without what the page has already: a main part and a heading.
+function parts({ React: { createElement: make } }) {
+  const Parts = ({ getComponent }) => make('div', { className: 'swagger-ui' },
+    make(getComponent('SvgAssets')),
+    make('div', { className: 'scheme-container' }, make(getComponent('AuthorizeBtnContainer', true))),
+    make(getComponent('operations', true)),
+    make(getComponent('Models', true)))
+  return { components: { Parts } }
 }
 
 // followTheme tells Swagger UI which of its themes ours is.
