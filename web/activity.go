@@ -145,7 +145,7 @@ var said = map[apikey.Action]string{
 	apikey.ActionRevoke: "Key revoked", apikey.ActionDelete: "Record deleted", apikey.ActionExpire: "Key expired", apikey.ActionExpiring: "Key ends soon",
 	apikey.ActionRevokeTokens: "Tokens ended", apikey.ActionAddPublicKey: "Public key added", apikey.ActionRemovePublicKey: "Public key removed",
 	apikey.ActionExpirePublicKey: "Public key expired", apikey.ActionRotate: "Key rotated", apikey.ActionCompleteRotation: "Rotation completed",
-	apikey.ActionRetirePublicKeys: "Public keys retired", apikey.ActionLoseCredential: "Credential unknown",
+	apikey.ActionRetirePublicKeys: "Public keys retired", apikey.ActionLoseCredential: "Credential unknown", apikey.ActionDeny: "Tokens refused",
 }
 
 // actionWords is an action in words; as it is if it has none.
@@ -160,7 +160,7 @@ func actionTone(a apikey.Action) ui.Tone {
 	switch a {
 	case apikey.ActionCreate, apikey.ActionEnable:
 		return ui.ToneOK
-	case apikey.ActionDisable, apikey.ActionExpiring, apikey.ActionExpire, apikey.ActionExpirePublicKey:
+	case apikey.ActionDisable, apikey.ActionDeny, apikey.ActionExpiring, apikey.ActionExpire, apikey.ActionExpirePublicKey:
 		return ui.ToneWarn
 	case apikey.ActionRevoke, apikey.ActionDelete, apikey.ActionLoseCredential, apikey.ActionRevokeTokens:
 		return ui.ToneBad
