@@ -154,7 +154,7 @@ func activityContent(v activityView) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 10, "<details class=\"fold\"><summary>Is this record as it was written?</summary><p>Each event carries a code over itself and the one before, made with the server's secret. Whoever alters, removes or moves one breaks the chain. Whoever can read the database and the secret checks it:</p><p>")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 10, "<details class=\"unfold\"><summary>Is this record as it was written?</summary><p>Each event carries a code over itself and the one before, made with the server's secret. Whoever alters, removes or moves one breaks the chain. Whoever can read the database and the secret checks it:</p><p>")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
