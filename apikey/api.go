@@ -46,8 +46,10 @@ type API interface {
 	AddPublicKey(ctx context.Context, id string, p PublicKeyParams) (PublicKey, error)
 	// RemovePublicKey ends one at once. ErrLastCredential, ErrRevoked.
 	RemovePublicKey(ctx context.Context, id, kid string) error
-	// KeyEvents lists what happened to a key, newest first; Events everything,
-	// oldest first, as a feed.
+	// KeyEvents lists what happened to a key, newest first; Events everything, as a
+	// feed that begins with the oldest, or back from the newest. A call for a feed
+	// that is narrowed by action or principal looks at a bounded number of events,
+	// so a page may be short, or empty, and still have a next one.
 	KeyEvents(ctx context.Context, id string, p PageParams) (Page[Event], error)
 	Events(ctx context.Context, p FeedParams) (Page[Event], error)
 	// Usage counts the tokens that a key asked for, by hour or day.
@@ -258,14 +260,22 @@ type PageParams struct {
 	Cursor string
 }
 
-// FeedParams ask for events after an id.
+// FeedParams ask for events between two ids. Zero members select nothing.
 type FeedParams struct {
-	After int64
-	Limit int
+	After  int64 // ids greater than this
+	Before int64 // ids less than this
+	Limit  int
+	// Newest asks for the newest first: NextCursor is then the Before of the next
+	// page, "" on the last.
+	Newest    bool
+	Action    Action
+	KeyID     string
+	Principal string
+	Since     *time.Time // not before this
 }
 
-// Page is one page of a list. NextCursor is "" on the last; for a feed it is
-// the id to ask after next time, also on the last.
+// Page is one page of a list. NextCursor is "" on the last; for a feed from the
+// oldest on it is the id to ask after next time, also on the last.
 type Page[T any] struct {
 	Data       []T
 	NextCursor string

@@ -38,6 +38,11 @@ const (
 	ActionConverge Action = "key.converged"
 )
 
+// EventActions are those that events tell of, in the order in which people look
+// for them.
+var EventActions = []Action{ActionCreate, ActionUpdate, ActionDisable, ActionEnable, ActionRotate, ActionCompleteRotation, ActionRevoke, ActionDelete,
+	ActionExpiring, ActionExpire, ActionRevokeTokens, ActionAddPublicKey, ActionRemovePublicKey, ActionRetirePublicKeys, ActionExpirePublicKey, ActionLoseCredential, ActionDeny}
+
 // NarrowingActions end or pause a key.
 var NarrowingActions = []Action{ActionDisable, ActionRevoke, ActionCompleteRotation}
 

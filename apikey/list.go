@@ -266,30 +266,6 @@ func (s *Service) KeyEvents(ctx context.Context, id string, p PageParams) (Page[
 	return page, err
 }
 
-// Events implements [API].
-func (s *Service) Events(ctx context.Context, p FeedParams) (Page[Event], error) {
-	c, err := s.allow(ctx, AuditRead)
-	if err != nil {
-		return Page[Event]{}, err
-	}
-	v := &validation{}
-	q := s.eventQuery(c, pageSize(v, p.Limit))
-	if q.After = p.After; p.After < 0 {
-		v.add("?after", "invalid", "must be the id of an event, or 0", "")
-	}
-	if err := v.err(); err != nil {
-		return Page[Event]{}, err
-	}
-	page, err := s.events(ctx, q)
-	if err == nil && page.NextCursor == "" {
-		page.NextCursor = strconv.FormatInt(p.After, 10)
-		if n := len(page.Data); n > 0 {
-			page.NextCursor = strconv.FormatInt(page.Data[n-1].ID, 10)
-		}
-	}
-	return page, err
-}
-
 func (s *Service) eventQuery(c Caller, limit int) EventQuery {
 	q := EventQuery{Owners: c.Owners, Limit: limit, Kind: KindAPI}
 	if c.May(Admin) && len(c.Owners) == 0 { // who is bound may not see each of its owners' management keys

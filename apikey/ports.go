@@ -188,6 +188,9 @@ type Ledger interface {
 	Claim(ctx context.Context, id, op string) error
 	// Events reads the audit.
 	Events(ctx context.Context, q EventQuery) ([]Event, error)
+	// FindEvents is Events for a query that may match little: it looks at a bounded
+	// number of events, and tells how far it came.
+	FindEvents(ctx context.Context, q EventQuery) (EventsFound, error)
 	// Prune erases replays (with their salts) and finished changes older than
 	// their cut-offs.
 	Prune(ctx context.Context, replaysBefore, changesBefore time.Time) error
@@ -277,10 +280,23 @@ type EventQuery struct {
 	Kind       Kind     // "" for all
 	KeyID      string   // only this key's; "" for all
 	Changes    bool     // only events of changes: not [ActionDeny]
-	After      int64    // ids greater than this, ascending
-	Before     int64    // with Descending: ids less than this; 0: from the newest
+	After      int64    // ids greater than this
+	Before     int64    // ids less than this; 0: no bound
 	Descending bool
 	Limit      int
+
+	// For FindEvents alone; zero members select nothing.
+	Action    Action
+	Principal string
+	Since     time.Time // not before this
+}
+
+// EventsFound is what [Ledger.FindEvents] found. All events up to Seen were looked
+// at: ids up to it, or with Descending from it on. More: there are others beyond.
+type EventsFound struct {
+	Events []Event
+	Seen   int64
+	More   bool
 }
 
 // ClientWrite is everything hydra needs to project a definition onto a client.

@@ -125,6 +125,7 @@ func TestRoundTrip(t *testing.T) {
 	disableOwner, enableOwner := apikey.DisableOwnerParams{Until: &then, DryRun: true, IdempotencyKey: idem}, apikey.EnableOwnerParams{All: true, DryRun: true, IdempotencyKey: idem}
 	revokeOwner := apikey.RevokeOwnerParams{Reason: apikey.Superseded, Description: "d", DryRun: true, IdempotencyKey: idem}
 	ownerTokens := apikey.OwnerActionParams{DryRun: true, IdempotencyKey: idem}
+	feed := apikey.FeedParams{Before: 9, Newest: true, Action: apikey.ActionDisable, KeyID: keyID, Principal: "user:ana & co", Since: &then}
 	counted := apikey.UsageParams{By: apikey.ByHour, From: new(then.Add(time.Nanosecond)), To: new(then.Add(time.Hour))}
 	tests := []struct {
 		asked []any
@@ -161,6 +162,7 @@ func TestRoundTrip(t *testing.T) {
 			return c.KeyEvents(ctx, keyID, apikey.PageParams{Limit: 2, Cursor: "9"})
 		}, apikey.Page[apikey.Event]{Data: []apikey.Event{event}, NextCursor: "3"}},
 		{[]any{"events", apikey.FeedParams{After: 5, Limit: 2}}, func() (any, error) { return c.Events(ctx, apikey.FeedParams{After: 5, Limit: 2}) }, apikey.Page[apikey.Event]{Data: []apikey.Event{event}, NextCursor: "8"}},
+		{[]any{"events", feed}, func() (any, error) { return c.Events(ctx, feed) }, apikey.Page[apikey.Event]{Data: []apikey.Event{event}, NextCursor: "8"}},
 		{[]any{"usage", keyID, counted}, func() (any, error) { return c.Usage(ctx, keyID, counted) }, usage},
 		{[]any{"usage", keyID, apikey.UsageParams{}}, func() (any, error) { return c.Usage(ctx, keyID, apikey.UsageParams{}) }, usage},
 		{[]any{"capabilities"}, func() (any, error) { return c.Capabilities(ctx) }, capabilities},

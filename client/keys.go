@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"time"
 
 	"github.com/tokenos/tokenos/apikey"
 )
@@ -206,7 +207,17 @@ func (c *Client) KeyEvents(ctx context.Context, id string, p apikey.PageParams) 
 func (c *Client) Events(ctx context.Context, p apikey.FeedParams) (apikey.Page[apikey.Event], error) {
 	q := query{}
 	q.number("after", p.After)
+	q.number("before", p.Before)
 	q.number("limit", int64(p.Limit))
+	q.text("action", string(p.Action))
+	q.text("key_id", p.KeyID)
+	q.text("principal", p.Principal)
+	if p.Newest {
+		q.text("order", "newest")
+	}
+	if p.Since != nil {
+		q.text("since", p.Since.UTC().Format(time.RFC3339))
+	}
 	var out page[apikey.Event]
 	if err := c.do(ctx, call{method: http.MethodGet, path: "/v1/events", query: url.Values(q)}, &out); err != nil {
 		return apikey.Page[apikey.Event]{}, err

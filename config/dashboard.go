@@ -8,6 +8,7 @@ import (
 // Dashboard is the pages for people.
 type Dashboard struct {
 	Enabled  bool     `json:"enabled" preset:"true" doc:"Serve the dashboard beside the REST API, if a way to sign in is configured (dashboard.oidc)."`
+	Docs     bool     `json:"docs" preset:"true" doc:"Show the reference of the REST API at /docs of the dashboard, without sign-in. The document itself is at /openapi.json in any case."`
 	Idle     Duration `json:"idle" preset:"30m" min:"1m" max:"24h" doc:"How long a person stays signed in without a request. Not above dashboard.lifetime."`
 	Lifetime Duration `json:"lifetime" preset:"12h" min:"5m" max:"7d" doc:"How long a person stays signed in at most. Roles are read again at the next sign-in."`
 	OIDC     OIDC     `json:"oidc" doc:"The OpenID Connect provider that signs people in (docs/dashboard.md)."`

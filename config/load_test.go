@@ -31,7 +31,7 @@ func TestLoadDefaults(t *testing.T) {
 		Secret: NewSecret(goodSecret),
 		Limits: Limits{AddressPerMinute: 6000, AddressBurst: 200, CallerPerMinute: 3000, CallerBurst: 100,
 			FailuresPerMinute: 20, FailuresBurst: 20, SelfPerMinute: 10, SelfBurst: 10},
-		Dashboard: Dashboard{Enabled: true, Idle: Duration(30 * time.Minute), Lifetime: Duration(12 * time.Hour),
+		Dashboard: Dashboard{Enabled: true, Docs: true, Idle: Duration(30 * time.Minute), Lifetime: Duration(12 * time.Hour),
 			OIDC: OIDC{Scopes: []string{}, RoleClaim: "roles", Roles: Roles{Viewer: []string{}, Editor: []string{}, Admin: []string{}}}},
 		Status: Status{TTL: sec(5)},
 		Usage:  Usage{HoursKept: Duration(14 * day), DaysKept: Duration(400 * day)},

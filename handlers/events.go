@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"context"
+	"time"
 
 	"github.com/tokenos/tokenos/apikey"
 )
@@ -16,15 +17,26 @@ func (s *server) keyEvents(ctx context.Context, in *keyEventsInput) (*pageOutput
 	return pageOf(s.API.KeyEvents(ctx, in.ID, apikey.PageParams{Limit: in.Limit, Cursor: in.Cursor}))
 }
 
-// eventsInput asks the feed. next_cursor is the after of the next call, also
-// when nothing new has happened.
+// eventsInput asks the feed. From the oldest on, next_cursor is the after of the
+// next call, also when nothing new has happened.
 type eventsInput struct {
-	After int64 `query:"after" minimum:"0" doc:"the id of the last event seen, or next_cursor; default 0: from the beginning"`
-	Limit int   `query:"limit" minimum:"1" maximum:"200" doc:"default 50"`
+	After     int64     `query:"after" minimum:"0" doc:"only events after the one of this id, such as the last one seen, or next_cursor; default 0: from the beginning"`
+	Before    int64     `query:"before" minimum:"0" doc:"only events before the one of this id, such as next_cursor with order=newest"`
+	Order     string    `query:"order" enum:"oldest,newest" doc:"which come first; default oldest"`
+	Action    string    `query:"action" maxLength:"50" doc:"only events of this action" example:"key.disabled"`
+	KeyID     string    `query:"key_id" maxLength:"128" doc:"only events of this key"`
+	Principal string    `query:"principal" maxLength:"300" doc:"only what this principal did, exactly as events name it" example:"user:ana"`
+	Since     time.Time `query:"since" doc:"only events not before this moment"`
+	Limit     int       `query:"limit" minimum:"1" maximum:"200" doc:"default 50"`
 }
 
 func (s *server) events(ctx context.Context, in *eventsInput) (*pageOutput[apikey.Event], error) {
-	return pageOf(s.API.Events(ctx, apikey.FeedParams{After: in.After, Limit: in.Limit}))
+	p := apikey.FeedParams{After: in.After, Before: in.Before, Limit: in.Limit, Newest: in.Order == "newest",
+		Action: apikey.Action(in.Action), KeyID: in.KeyID, Principal: in.Principal}
+	if !in.Since.IsZero() {
+		p.Since = &in.Since
+	}
+	return pageOf(s.API.Events(ctx, p))
 }
 
 type capabilitiesOutput struct{ Body apikey.Capabilities }

@@ -62,6 +62,8 @@ func TestRoutes(t *testing.T) {
 		{"GET", at + "/usage?by=hour&from=2026-11-23T12:00:00Z&to=2026-11-23T13:00:00Z", "", 200, "usage " + keyID, apikey.UsageParams{By: apikey.ByHour, From: &then, To: &until}, `"last_denial":{"reason":"expired","at":"2026-11-23T12:00:00Z"},"scopes":[{"scope":"orders:read","last_asked_at":null}]`},
 		{"GET", "/v1/keys?last_used_before=2026-11-23T12:00:00Z&unused_scopes=90&sort=last_used_at", "", 200, "list", apikey.ListParams{LastUsedBefore: &then, UnusedScopes: 90, Sort: "last_used_at"}, `"data":[{"id"`},
 		{"GET", "/v1/events?after=9&limit=1", "", 200, "events", apikey.FeedParams{After: 9, Limit: 1}, `{"data":[],"next_cursor":"9"}`},
+		{"GET", "/v1/events?order=newest&before=9&action=key.disabled&key_id=k&principal=user:ana&since=2026-11-23T12:00:00Z", "", 200, "events",
+			apikey.FeedParams{Before: 9, Newest: true, Action: apikey.ActionDisable, KeyID: "k", Principal: "user:ana", Since: &then}, `{"data":[]`},
 		{"GET", "/v1/capabilities", "", 200, "capabilities", nil, `"name_length":100`},
 		{"POST", "/v1/keys", `{"name":"n","scopes":["a","b"],"expires_at":null}`, 201, "create", apikey.CreateParams{Name: "n", Scopes: scopes, ExpiresAt: apikey.Null[time.Time](), IdempotencyKey: idem}, `"key":{`},
 		{"GET", "/v1/doctor", "", 200, "doctor", nil, `{"result":"fail","version":"v1","checked_at":"2026-11-23T12:00:00Z","checks":[{"name":"ledger","result":"pass","seen":"s","why":"w"},{"name":"token_hook","result":"fail","seen":"s","why":"w","fix":"f"}]}`},

@@ -36,18 +36,19 @@ type Config struct {
 
 // DB is an open ledger. Its methods may be called at the same time.
 type DB struct {
-	dialect      dialect
-	words        *strings.Replacer // what the dialects say in their own way
-	write        *bun.DB           // on SQLite a single connection
-	read         *bun.DB
-	prepared     map[string]*sql.Stmt // by their text here; of writes on SQLite only, on Postgres pgx does it
-	chain        chain
-	installation string
-	lock         *flock.Flock // SQLite's process lock; nil if there is none
-	writes       atomic.Int64 // transactions of this process that may have changed something
-	closed       atomic.Bool
-	lookout      lookout
-	log          *slog.Logger
+	dialect            dialect
+	words              *strings.Replacer // what the dialects say in their own way
+	write              *bun.DB           // on SQLite a single connection
+	read               *bun.DB
+	prepared           map[string]*sql.Stmt // by their text here; of writes on SQLite only, on Postgres pgx does it
+	chain              chain
+	installation       string
+	lock               *flock.Flock // SQLite's process lock; nil if there is none
+	writes             atomic.Int64 // transactions of this process that may have changed something
+	closed             atomic.Bool
+	lookout            lookout
+	log                *slog.Logger
+	stretch, stretches int64 // of FindEvents; 0: the usual
 }
 
 var _ apikey.Ledger = (*DB)(nil)

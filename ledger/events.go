@@ -58,10 +58,10 @@ func denialOf(a apikey.Action) int64 {
 
 // Events implements [apikey.Ledger].
 func (d *DB) Events(ctx context.Context, q apikey.EventQuery) ([]apikey.Event, error) {
-	sel := d.read.NewSelect().ColumnExpr("payload").TableExpr("events").Limit(int64(q.Limit))
 	if q.Limit <= 0 {
 		return nil, nil
 	}
+	sel := d.read.NewSelect().ColumnExpr("payload").TableExpr("events").Limit(int64(q.Limit))
 	if len(q.Owners) > 0 {
 		sel.Where("owner IN (?)", bun.List(q.Owners))
 	}
@@ -77,10 +77,13 @@ func (d *DB) Events(ctx context.Context, q apikey.EventQuery) ([]apikey.Event, e
 	if q.After > 0 {
 		sel.Where("id > ?", q.After)
 	}
+	if q.Before > 0 {
+		sel.Where("id < ?", q.Before)
+	}
+	if err := mentions(sel, q); err != nil {
+		return nil, err
+	}
 	if q.Descending {
-		if q.Before > 0 {
-			sel.Where("id < ?", q.Before)
-		}
 		sel.OrderExpr("id DESC")
 	} else {
 		sel.OrderExpr("id")

@@ -50,3 +50,6 @@ func (d *DB) DownTo(ctx context.Context, version int64) error {
 	_, err = p.DownTo(ctx, version)
 	return err
 }
+
+// SetStretch says how many events FindEvents looks at at once, and how often.
+func (d *DB) SetStretch(size, times int64) { d.stretch, d.stretches = size, times }

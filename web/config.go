@@ -20,6 +20,8 @@ type Config struct {
 	API apikey.API
 	// Sessions keep people signed in.
 	Sessions apikey.Sessions
+	// Introspector looks up access tokens for whoever may. Nil: nobody can.
+	Introspector apikey.Introspector
 	// Provider signs people in. Nil: only links do.
 	Provider *oidc.Provider
 	// Links sign in whoever has one. Nil: only the provider does.
@@ -37,6 +39,8 @@ type Config struct {
 	// Parts are what the pages stand on, by name ("hydra", "ledger"): nil while it
 	// answers. Each must heed its context.
 	Parts map[string]func(context.Context) error
+	// NoReference leaves out the API's reference at /docs.
+	NoReference bool
 	// Environment is shown beside the brand, such as "dev". Empty: nothing.
 	Environment string
 	// Log takes failures. Nil: nothing is logged.

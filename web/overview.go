@@ -32,6 +32,8 @@ type overviewView struct {
 	steps        []step // nil once all are done
 	away         map[string]bool
 	capabilities apikey.Capabilities
+	recent       []apikey.Event
+	now          time.Time
 }
 
 // figureTime is how long the overview waits for its figures. To count a hundred
@@ -40,7 +42,7 @@ type overviewView struct {
 const figureTime = 60 * time.Millisecond
 
 func (d *Dashboard) overview(w http.ResponseWriter, r *http.Request) error {
-	v := overviewView{figures: figures(), away: d.away(r.Context())}
+	v := overviewView{figures: figures(), away: d.away(r.Context()), now: d.Now()}
 	if partial(r) {
 		v.counted = true
 		if err := d.count(r.Context(), v.figures, d.Now()); err != nil {
@@ -65,6 +67,11 @@ func (d *Dashboard) overview(w http.ResponseWriter, r *http.Request) error {
 	})
 	g.Go(func() (err error) {
 		v.capabilities, err = d.API.Capabilities(ctx)
+		return err
+	})
+	g.Go(func() error {
+		page, err := d.API.Events(ctx, apikey.FeedParams{Newest: true, Limit: recently})
+		v.recent = page.Data
 		return err
 	})
 	if err := g.Wait(); err != nil {

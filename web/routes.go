@@ -32,6 +32,12 @@ const (
 
 	newKeyPath     = keysPath + "/new"
 	newKeyCodePath = newKeyPath + "/code"
+
+	checksPath    = "/settings/checks"
+	sessionsPath  = "/settings/sessions/"
+	shortcutsPath = "/settings/shortcuts"
+	lookUpPath    = "/tools/look-up"
+	docsPath      = "/docs"
 )
 
 // firstTokenPath and so on are pages of one key. revealedPath is what a page with a
@@ -65,6 +71,15 @@ func (d *Dashboard) routes() *http.ServeMux {
 		{at: "POST /sign-out", open: true, do: d.signOut},
 		{at: "POST /sign-out/everywhere", do: d.signOutEverywhere},
 		{at: "POST /theme", open: true, do: d.theme},
+
+		{at: "GET /settings", right: apikey.KeysRead, do: d.settings},
+		{at: "GET /settings/checks", right: apikey.Admin, do: d.diagnose},
+		{at: "POST /settings/sessions/{id}/end", do: d.endSession},
+		{at: "POST /settings/shortcuts", do: d.shortcuts},
+		{at: "GET /activity", right: apikey.AuditRead, do: d.activity},
+		{at: "GET /docs", open: true, do: d.reference},
+		{at: "GET /tools", do: d.tools},
+		{at: "POST /tools/look-up", right: apikey.TokensIntrospect, do: d.lookUp},
 	}...) {
 		m.Handle(p.at, d.page(p))
 	}

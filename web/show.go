@@ -9,9 +9,11 @@ import (
 
 // frame is what stands around a page.
 type frame struct {
-	title   string
-	section string // the entry of the navigation that is current; "" for none
-	bare    bool   // without the navigation, for people who are not signed in
+	title     string
+	section   string // the entry of the navigation that is current; "" for none
+	script    string // of this page alone, by its name in assets; "" for none
+	reference bool   // with what the API's reference loads
+	bare      bool   // without the navigation, for people who are not signed in
 
 	person      *Person
 	environment string
@@ -19,6 +21,8 @@ type frame struct {
 	path        string // of this page, for forms that come back to it
 	flash       *flash
 	hydraAway   bool
+	noReference bool
+	plainKeys   bool // single keys are no shortcuts
 }
 
 // show answers with a page. A script that asked for a part gets part if it is
@@ -53,6 +57,8 @@ func (d *Dashboard) whole(r *http.Request, f frame, content templ.Component) tem
 	if r.Method == http.MethodGet {
 		f.path = localPath(r.URL.RequestURI())
 	}
+	f.noReference = d.NoReference
+	f.plainKeys = !shortcutsOf(r)
 	f.flash = d.told(r)
 	return layout(f, content)
 }

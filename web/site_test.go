@@ -54,7 +54,7 @@ func newSite(t *testing.T, o apikeytest.Options, change func(*site, *web.Config)
 	s.server = httptest.NewUnstartedServer(nil)
 	s.server.StartTLS()
 	t.Cleanup(s.server.Close)
-	c := web.Config{API: s.Service, Sessions: s.Ledger, Links: s.links, Now: s.Clock.Now, Log: slog.New(slog.NewJSONHandler(s.log, nil)),
+	c := web.Config{API: s.Service, Introspector: s.Service, Sessions: s.Ledger, Links: s.links, Now: s.Clock.Now, Log: slog.New(slog.NewJSONHandler(s.log, nil)),
 		Parts: map[string]func(context.Context) error{"hydra": s.Clients.Ready, "ledger": s.Ledger.Ping}}
 	if change != nil {
 		change(s, &c)

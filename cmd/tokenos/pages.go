@@ -22,12 +22,13 @@ func (a *app) pages(cfg *config.Config) (func(http.ResponseWriter, *http.Request
 	}
 	c := a.webConfig()
 	c.Provider, c.Idle, c.Lifetime = provider, cfg.Dashboard.Idle.Std(), cfg.Dashboard.Lifetime.Std()
+	c.NoReference = !cfg.Dashboard.Docs
 	return asPages(c)
 }
 
 // webConfig is what every dashboard of ours has.
 func (a *app) webConfig() web.Config {
-	return web.Config{API: a.service, Sessions: a.ledger, Parts: a.parts(), Log: a.log}
+	return web.Config{API: a.service, Introspector: a.service, Sessions: a.ledger, Parts: a.parts(), Log: a.log}
 }
 
 // asPages lets the handlers call the dashboard: its Visit has the same members.

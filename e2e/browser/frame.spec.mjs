@@ -10,7 +10,7 @@ test('nobody is let in without signing in', async ({ page }) => {
 test('a link signs in once, and signing out ends it', async ({ page }) => {
   await signIn(page)
   await expect(page.getByRole('status').filter({ hasText: 'signed in as Developer' })).toBeVisible()
-  await page.locator('summary').click()
+  await page.locator('.menu summary').click()
   await page.getByRole('button', { name: 'Sign out', exact: true }).click()
   await expect(page.getByText('You are signed out.')).toBeVisible()
   await page.goBack()

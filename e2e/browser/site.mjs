@@ -11,6 +11,12 @@ const dev = JSON.parse(process.env.TOKENOS_DEV)
 // others are for the workers, of which a failure starts a new one.
 const links = JSON.parse(process.env.TOKENOS_LINKS)
 
+// tokenURL is where keys buy tokens.
+export const tokenURL = dev.token_url
+
+// spareLink signs in a second browser.
+export const spareLink = links.at(-2)
+
 // api calls the REST API as the management key of tokenos dev.
 export async function api(method, path, body) {
   const answer = await fetch(dev.api_url + path, {

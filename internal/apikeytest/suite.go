@@ -53,6 +53,7 @@ func Run(t *testing.T, f Fixture) {
 		"idempotency": testIdempotency,
 		"list":        testList,
 		"events":      testEvents,
+		"feed":        testFeed,
 		"usage":       testUsage,
 		"unused":      testUnused,
 		"operations":  testOperations,

@@ -31,11 +31,12 @@ const Prefix = "/assets/"
 
 // file is one file, ready to be sent.
 type file struct {
-	url, kind   string
-	plain, gzip []byte
+	url, kind string
+	plain     []byte
+	gzip      func() []byte // made when first asked for: some files are large
 }
 
-// files are all files by name, read and compressed once.
+// files are all files by name, read once.
 var files = sync.OnceValue(func() map[string]file {
 	out := map[string]file{}
 	entries, err := fs.ReadDir(static, "static")
@@ -48,7 +49,7 @@ var files = sync.OnceValue(func() map[string]file {
 			panic(err)
 		}
 		sum := sha256.Sum256(plain)
-		out[e.Name()] = file{url: Prefix + hex.EncodeToString(sum[:8]) + "/" + e.Name(), kind: kindOf(e.Name()), plain: plain, gzip: compress(plain)}
+		out[e.Name()] = file{url: Prefix + hex.EncodeToString(sum[:8]) + "/" + e.Name(), kind: kindOf(e.Name()), plain: plain, gzip: sync.OnceValue(func() []byte { return compress(plain) })}
 	}
 	return out
 })
@@ -101,7 +102,7 @@ func Serve(w http.ResponseWriter, r *http.Request) bool {
 	body := f.plain
 	if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
 		h.Set("Content-Encoding", "gzip")
-		body = f.gzip
+		body = f.gzip()
 	}
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(http.StatusOK)

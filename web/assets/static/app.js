@@ -76,10 +76,14 @@ document.addEventListener('keydown', (event) => {
     return
   }
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest?.('input, textarea, select, [contenteditable]')) return
-  const target = document.querySelector(`[data-shortcut="${CSS.escape(event.key)}"]`)
+  if (document.documentElement.dataset.shortcuts === 'off' || document.querySelector('dialog[open]')) return
+  const keys = event.key === 'g' ? 'g' : (event.timeStamp < leadUntil ? 'g ' : '') + event.key
+  leadUntil = keys === 'g' ? event.timeStamp + 1500 : 0
+  const target = document.querySelector(`[data-shortcut="${CSS.escape(keys)}"]`)
   if (!target) return
   event.preventDefault()
-  target.focus()
+  if (target.matches('a, button')) target.click()
+  else target.focus()
 })
 
 // A table whose rows are picked: the box in its head picks all, and how many are
@@ -106,6 +110,9 @@ function picking(root) {
   for (const b of boxes()) b.addEventListener('change', tell)
   tell()
 }
+
+// leadUntil is until when a key is the second of two, after "g".
+let leadUntil = 0
 
 // ready runs for the page, and again for what was swapped in.
 function ready(root) {
