@@ -56,6 +56,7 @@ func TestManual(t *testing.T) {
 	h := hydratest.Shared(t)
 	c, info := dev(t, nil, append(freePorts, "--memory")...)
 	shown := shownScripts(t)
+	shown["dev.json"] = c.stdout.String()
 	testscript.RunT(oneByOne{t}, testscript.Params{
 		Dir:                 "testdata",
 		UpdateScripts:       *update,
@@ -71,7 +72,6 @@ func TestManual(t *testing.T) {
 			e.Setenv("TOKEN_URL", info.TokenURL)
 			e.Setenv("ISSUER", info.HydraPublicURL)
 			e.Setenv("XDG_CONFIG_HOME", filepath.Join(e.WorkDir, "config"))
-			shown["dev.json"] = c.stdout.String()
 			for name, text := range shown {
 				err = errors.Join(err, os.WriteFile(filepath.Join(e.WorkDir, name), []byte(text), 0o600))
 			}
