@@ -198,7 +198,7 @@ func TestInterrupted(t *testing.T) {
 			<-came
 			c.signal(os.Interrupt)
 			checkFailed(t, c, exitInterrupted, "error: interrupted before it was done\n       it may have been done all the same")
-			if got, want := repeatKey(c.stderr.String()), f.keys[0]; got != want {
+			if got, want := repeatKey(c.stderr.String()), f.repeatKeys()[0]; got != want {
 				t.Errorf("says to repeat it with %q, was asked with %q", got, want)
 			}
 			if left, _ := os.ReadDir(c.cmd.Dir); len(left) > 0 {

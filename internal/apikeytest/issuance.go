@@ -221,7 +221,13 @@ func testForeign(t *testing.T, f Fixture) {
 		"key_test_01k9x2mc4q8r7s5t3v1w0y9z8a" /* checksum */ : 403,
 	} {
 		hydratest.Register(t, f.AdminURL, client(id))
-		token, err := hydratest.Buy(t.Context(), hydratest.Purchase{TokenURL: f.TokenURL, ID: id, Secret: "not-one-of-ours-0123456789", Scopes: []string{"read"}})
+		purchase := hydratest.Purchase{TokenURL: f.TokenURL, ID: id, Secret: "not-one-of-ours-0123456789", Scopes: []string{"read"}}
+		token, err := hydratest.Buy(t.Context(), purchase)
+		for range 3 { // Hydra on SQLite fails some of those who write at once
+			if hydratest.Status(err) == 500 {
+				token, err = hydratest.Buy(t.Context(), purchase)
+			}
+		}
 		if hydratest.Status(err) != want {
 			t.Errorf("%s: %v; want %d", id, err, want)
 			continue
