@@ -14,6 +14,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -212,6 +213,11 @@ func TestInterrupted(t *testing.T) {
 // to mind goes on.
 func TestTerminalCloses(t *testing.T) {
 	t.Parallel()
+	// Under nohup this process ignores the signal, and its children would too; what
+	// is caught here is theirs to take as usual.
+	caught := make(chan os.Signal, 1)
+	signal.Notify(caught, syscall.SIGHUP)
+	t.Cleanup(func() { signal.Stop(caught) })
 	handler, came := hangs(t)
 	f := newFake(t, handler)
 	c := run(t, callTo(t, f.URL), "keys", "create", "worker", "--scope", "a", "--env-file", "key.env")
