@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"strings"
 )
 
 // textOf reads what oneFile's argument names, or stdin.
@@ -16,6 +17,11 @@ func (p program) textOf(ctx context.Context, what string, args []string) (string
 		fmt.Fprintf(p.stderr, "reading %s from the terminal; Ctrl-D ends it\n", what)
 	}
 	return p.piped(ctx)
+}
+
+// oneWord reports whether text can be a token: printable ASCII without spaces.
+func oneWord(text string) bool {
+	return text != "" && !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
 // credentialForm matches what no file is called: tokens and assertions, our secrets,

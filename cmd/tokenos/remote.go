@@ -6,8 +6,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"strings"
 	"time"
 
@@ -145,20 +143,12 @@ func (r *remote) token(chosen profile, server string) (func(context.Context) (st
 
 // readToken is a token in a file, which is read once.
 func readToken(from, path string) (func(context.Context) (string, error), error) {
-	if looksSecret(path) {
-		return nil, noFile(from)
-	}
-	f, err := os.Open(path)
+	raw, err := readSmall(from, path)
 	if err != nil {
-		return nil, usagef("%s: %w", from, err)
-	}
-	defer func() { _ = f.Close() }()
-	raw, err := io.ReadAll(io.LimitReader(f, maxStdin))
-	if err != nil {
-		return nil, usagef("%s: %w", from, err)
+		return nil, err
 	}
 	token := strings.TrimSpace(string(raw))
-	if token == "" || strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
+	if !oneWord(token) {
 		return nil, usagef("%s: %s holds no access token", from, path)
 	}
 	return client.StaticToken(token), nil

@@ -265,7 +265,7 @@ func (r *remote) tokenText(ctx context.Context, args []string) (string, error) {
 		return "", err
 	}
 	text = strings.TrimSpace(text)
-	if text == "" || strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
+	if !oneWord(text) {
 		return "", usagef("there is no access token to read")
 	}
 	return text, nil

@@ -73,7 +73,7 @@ func (p program) accessToken(ctx context.Context, args []string) (string, error)
 		text = answer.AccessToken
 	}
 	text = strings.TrimPrefix(text, "Bearer ")
-	if text == "" || strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
+	if !oneWord(text) {
 		return "", usagef("there is no access token to read")
 	}
 	return text, nil
