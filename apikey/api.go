@@ -59,6 +59,10 @@ type API interface {
 	// last 30 seconds serves again. It needs the right admin and a caller who is
 	// not bound to owners. ErrUnavailable while the checks are still being made.
 	Doctor(ctx context.Context) (Diagnosis, error)
+	// SigningKeys lists the keys with which Hydra signs JWT access tokens, newest
+	// first, at most 100. It needs what Doctor needs. What Hydra said within the last
+	// 10 seconds serves again.
+	SigningKeys(ctx context.Context) ([]SigningKey, error)
 	// Policies are the rules for an owner's keys; "": those of the caller's only
 	// owner, else of owners without rules of their own.
 	Policies(ctx context.Context, owner string) (EffectivePolicies, error)

@@ -3,7 +3,6 @@ package apikey
 import (
 	"context"
 	"slices"
-	"sync"
 	"time"
 )
 
@@ -53,73 +52,37 @@ const (
 	diagnosisFor = 30 * time.Second
 )
 
-// checkups lets all callers share the look under way, and remembers the last.
-// The zero value has never looked.
-type checkups struct {
-	mu     sync.Mutex
-	flight *checkup
-	last   *checkup
-}
-
-// checkup is one look.
-type checkup struct {
-	done chan struct{}
-	at   time.Time
-	said Diagnosis // valid after done is closed
-}
-
 // Doctor implements [API]. A diagnosis names addresses, files and what is wrong
 // with every owner's keys, so a caller bound to owners does not get it.
 func (s *Service) Doctor(ctx context.Context) (Diagnosis, error) {
-	c, err := s.allow(ctx, Admin)
-	if err != nil {
+	if err := s.allowUnbound(ctx, "what is wrong with the installation"); err != nil {
 		return Diagnosis{}, err
 	}
-	if len(c.Owners) > 0 {
-		return Diagnosis{}, fail(ErrForbidden, "only an admin who is not bound to owners may see what is wrong with the installation")
+	now := s.cfg.Now()
+	said, err := s.checkups.ask(ctx, now, func(ctx context.Context) (Diagnosis, error) {
+		said := Diagnosis{Result: CheckPassed, Checks: []Check{}}
+		if s.cfg.Diagnose != nil {
+			said = s.cfg.Diagnose(ctx)
+		}
+		said.CheckedAt = now.UTC().Truncate(time.Second)
+		return said, nil
+	})
+	if err != nil {
+		return Diagnosis{}, unavailable("The checks are still being made; ask again", err)
 	}
-	look := s.joinCheckup(ctx)
-	select {
-	case <-look.done:
-	case <-ctx.Done():
-		return Diagnosis{}, unavailable("The checks are still being made; ask again", context.Cause(ctx))
-	}
-	said := look.said
 	said.Checks = slices.Clone(said.Checks)
 	return said, nil
 }
 
-// joinCheckup returns the last look while it serves, else the one under way,
-// starting one if there is none.
-func (s *Service) joinCheckup(ctx context.Context) *checkup {
-	u := &s.checkups
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	now := s.cfg.Now()
-	if u.last != nil && !now.Before(u.last.at) && now.Sub(u.last.at) < diagnosisFor {
-		return u.last
+// allowUnbound lets admins pass who are not bound to owners: what is the
+// installation's is no single owner's.
+func (s *Service) allowUnbound(ctx context.Context, what string) error {
+	c, err := s.allow(ctx, Admin)
+	if err != nil {
+		return err
 	}
-	if u.flight != nil {
-		return u.flight
+	if len(c.Owners) > 0 {
+		return fail(ErrForbidden, "only an admin who is not bound to owners may see "+what)
 	}
-	look := &checkup{done: make(chan struct{}), at: now}
-	u.flight = look
-	// The look is everybody's: it does not end with the caller who began it.
-	go s.checkUp(context.WithoutCancel(ctx), look)
-	return look
-}
-
-func (s *Service) checkUp(ctx context.Context, look *checkup) {
-	ctx, cancel := context.WithTimeout(ctx, diagnosisTime)
-	defer cancel()
-	look.said = Diagnosis{Result: CheckPassed, Checks: []Check{}}
-	if s.cfg.Diagnose != nil {
-		look.said = s.cfg.Diagnose(ctx)
-	}
-	look.said.CheckedAt = look.at.UTC().Truncate(time.Second)
-	u := &s.checkups
-	u.mu.Lock()
-	u.last, u.flight = look, nil
-	u.mu.Unlock()
-	close(look.done)
+	return nil
 }

@@ -342,12 +342,18 @@ type Clients interface {
 	Ready(ctx context.Context) error
 	// Capabilities probes what this Hydra can do, without side effects.
 	Capabilities(ctx context.Context) (HydraCapabilities, error)
+	// SigningKeys lists the keys for JWT access tokens, newest first, without
+	// RetirableAt; none if Hydra has yet to make one.
+	SigningKeys(ctx context.Context) ([]SigningKey, error)
 }
 
 // HydraCapabilities is what a Hydra can do, found by probing, never by version.
 type HydraCapabilities struct {
 	NativeRotation bool   `json:"native_rotation" doc:"Hydra itself keeps rotated secrets valid"`
 	Version        string `json:"version" doc:"as Hydra reports it; builds from source say master"`
+	// Issuer is what tokens name as their issuer, from discovery (OpenID Connect
+	// Discovery 1.0 section 3), to be compared character by character.
+	Issuer string `json:"issuer,omitempty" doc:"of tokens, as Hydra's discovery names it; absent while it is not known"`
 }
 
 // Tokens looks up access tokens at Hydra.

@@ -91,7 +91,8 @@ type Service struct {
 	canary  canary
 	status  statusBoard
 
-	checkups checkups
+	checkups shared[Diagnosis]
+	signing  shared[[]SigningKey]
 }
 
 var _ API = (*Service)(nil)
@@ -123,7 +124,9 @@ func New(cfg Config) (*Service, error) {
 	}
 	log := cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
 	return &Service{ledger: cfg.Ledger, clients: cfg.Clients, tokens: cfg.Tokens, derive: d, cfg: cfg, log: log,
-		book: newBook(bookRoom), flusher: newFlusher(), memory: newSnapshot(), canary: canary{id: newCanaryID(cfg.Ledger.Installation())}}, nil
+		book: newBook(bookRoom), flusher: newFlusher(), memory: newSnapshot(), canary: canary{id: newCanaryID(cfg.Ledger.Installation())},
+		checkups: shared[Diagnosis]{serves: diagnosisFor, limit: diagnosisTime},
+		signing:  shared[[]SigningKey]{serves: signingFor, limit: signingTime}}, nil
 }
 
 // now is the clock in the ledger's resolution.

@@ -168,6 +168,7 @@ func TestRoundTrip(t *testing.T) {
 		{[]any{"capabilities"}, func() (any, error) { return c.Capabilities(ctx) }, capabilities},
 		{[]any{"create", ends}, func() (any, error) { return c.Create(ctx, ends) }, apikey.Issued{Key: s.key, Secret: apikey.NewSecret(secret)}},
 		{[]any{"doctor"}, func() (any, error) { return c.Doctor(ctx) }, diagnosis},
+		{[]any{"signing keys"}, func() (any, error) { return c.SigningKeys(ctx) }, signing},
 		{[]any{"policies", "acme & co"}, func() (any, error) { return c.Policies(ctx, "acme & co") }, policies},
 		{[]any{"policy violations", apikey.PolicyViolationsParams{Owner: "o", Limit: 2, Cursor: "c"}}, func() (any, error) {
 			return c.PolicyViolations(ctx, apikey.PolicyViolationsParams{Owner: "o", Limit: 2, Cursor: "c"})

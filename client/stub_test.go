@@ -105,6 +105,12 @@ func (s *stub) Usage(_ context.Context, id string, p apikey.UsageParams) (apikey
 
 func (s *stub) Doctor(context.Context) (apikey.Diagnosis, error) { return diagnosis, s.ask("doctor") }
 
+func (s *stub) SigningKeys(context.Context) ([]apikey.SigningKey, error) {
+	return signing, s.ask("signing keys")
+}
+
+var signing = []apikey.SigningKey{{KID: "new", Alg: "ES256", Bits: 256, Signs: true, CreatedAt: &then}, {KID: "old", ReplacedAt: &then, RetirableAt: &then}}
+
 var diagnosis = apikey.Diagnosis{Result: "warn", Version: "v", CheckedAt: time.Date(2026, 11, 26, 9, 0, 0, 0, time.UTC),
 	Checks: []apikey.Check{{Name: "ledger", Result: "pass", Seen: "s", Why: "w"}, {Name: "policies", Result: "warn", Seen: "s", Why: "w", Fix: "f"}}}
 
@@ -129,5 +135,5 @@ var (
 
 	event = apikey.Event{ID: 8, At: then, Action: apikey.ActionUpdate, KeyID: keyID, RootID: keyID, Owner: "acme", Kind: apikey.KindAPI, Revision: 2,
 		ChangeID: "c", Principal: "p", Address: "a", UserAgent: "u", RequestID: "r", Before: map[string]any{"name": "a"}, After: map[string]any{"name": "b"}}
-	capabilities = apikey.Capabilities{Hydra: &apikey.HydraCapabilities{Version: "master"}, AuthMethods: []apikey.AuthMethod{apikey.PrivateKeyJWT}, Algorithms: []string{"ES256"}, Limits: apikey.DefaultLimits()}
+	capabilities = apikey.Capabilities{Hydra: &apikey.HydraCapabilities{Version: "master", Issuer: "https://auth.test/", NativeRotation: true}, AuthMethods: []apikey.AuthMethod{apikey.PrivateKeyJWT}, Algorithms: []string{"ES256"}, Limits: apikey.DefaultLimits()}
 )

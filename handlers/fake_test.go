@@ -171,6 +171,10 @@ func (f *fake) Doctor(ctx context.Context) (apikey.Diagnosis, error) {
 	return apikey.Diagnosis{Result: apikey.CheckFailed, Version: "v1", CheckedAt: then, Checks: checks}, f.did(ctx, "doctor", nil)
 }
 
+func (f *fake) SigningKeys(ctx context.Context) ([]apikey.SigningKey, error) {
+	return []apikey.SigningKey{{KID: "new", Alg: "ES256", Bits: 256, Signs: true, CreatedAt: &then}, {KID: "old", Alg: "RS256", Bits: 4096, ReplacedAt: &then, RetirableAt: &then}}, f.did(ctx, "signing keys", nil)
+}
+
 func (f *fake) Policies(ctx context.Context, owner string) (apikey.EffectivePolicies, error) {
 	return apikey.EffectivePolicies{Owner: owner, Live: apikey.Policies{}.For(owner, apikey.Live)}, f.did(ctx, "policies "+owner, nil)
 }

@@ -46,6 +46,7 @@ func (s *server) routes(e *gin.Engine) error {
 	add(s, api, route{at: "GET /v1/events", id: "list-events", summary: "Everything that happened, oldest first, as a feed", right: audit, errors: []int{422}}, s.events)
 	add(s, api, route{at: "GET /v1/capabilities", id: "get-capabilities", summary: "What this installation can do", right: read}, s.capabilities)
 	add(s, api, route{at: "GET /v1/doctor", id: "get-diagnosis", summary: "What is wrong with this installation, and what to do", right: apikey.Admin}, s.doctor)
+	add(s, api, route{at: "GET /v1/signing-keys", id: "list-signing-keys", summary: "The keys with which Hydra signs JWT access tokens, newest first", right: apikey.Admin}, s.signingKeys)
 	add(s, api, route{at: "GET /v1/policies", id: "get-policies", summary: "The rules for keys, and the catalogue of scopes", right: read, errors: []int{422}}, s.policies)
 	add(s, api, route{at: "GET /v1/policies/violations", id: "list-policy-violations", summary: "Keys that the rules of today would refuse, oldest first", right: read, errors: []int{422}}, s.policyViolations)
 

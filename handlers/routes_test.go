@@ -67,6 +67,8 @@ func TestRoutes(t *testing.T) {
 		{"GET", "/v1/capabilities", "", 200, "capabilities", nil, `"name_length":100`},
 		{"POST", "/v1/keys", `{"name":"n","scopes":["a","b"],"expires_at":null}`, 201, "create", apikey.CreateParams{Name: "n", Scopes: scopes, ExpiresAt: apikey.Null[time.Time](), IdempotencyKey: idem}, `"key":{`},
 		{"GET", "/v1/doctor", "", 200, "doctor", nil, `{"result":"fail","version":"v1","checked_at":"2026-11-23T12:00:00Z","checks":[{"name":"ledger","result":"pass","seen":"s","why":"w"},{"name":"token_hook","result":"fail","seen":"s","why":"w","fix":"f"}]}`},
+		{"GET", "/v1/signing-keys", "", 200, "signing keys", nil, `{"data":[{"kid":"new","alg":"ES256","bits":256,"signs":true,"created_at":"2026-11-23T12:00:00Z","replaced_at":null,"retirable_at":null},` +
+			`{"kid":"old","alg":"RS256","bits":4096,"signs":false,"created_at":null,"replaced_at":"2026-11-23T12:00:00Z","retirable_at":"2026-11-23T12:00:00Z"}],"next_cursor":null}`},
 		{"GET", "/v1/policies", "", 200, "policies ", nil, `"never_expires":true,"auth_methods":["client_secret_basic",`},
 		{"GET", "/v1/policies?owner=acme", "", 200, "policies acme", nil, `"owner":"acme","live":{`},
 		{"GET", "/v1/policies/violations?owner=acme&limit=3&cursor=c", "", 200, "policy violations", apikey.PolicyViolationsParams{Owner: "acme", Limit: 3, Cursor: "c"}, `"code":"policy","rule":"max_lifetime","limit":"90d"}]}],"next_cursor":"next"`},

@@ -7,12 +7,22 @@ import (
 	"net/http"
 	"time"
 
+	"golang.org/x/sync/singleflight"
+
 	"github.com/tokenos/tokenos/apikey"
 )
 
 // capabilitiesFor is how long the answer is believed: Hydra may be upgraded
 // under us.
 const capabilitiesFor = time.Minute
+
+const (
+	// issuerPatience is how long discovery is waited for once the rest is known: a
+	// Hydra whose discovery nobody has read makes a key first, which takes seconds.
+	issuerPatience = time.Second
+	// issuerAgain is how soon it is asked again.
+	issuerAgain = 10 * time.Second
+)
 
 const maxVersion = 100 // characters
 
@@ -21,7 +31,7 @@ const maxVersion = 100 // characters
 func (h *Hydra) Capabilities(ctx context.Context) (apikey.HydraCapabilities, error) {
 	h.probed.Lock()
 	have, age := h.capabilities, h.config.Now().Sub(h.capabilityAt)
-	fresh := !h.capabilityAt.IsZero() && age >= 0 && age < capabilitiesFor
+	fresh := !h.capabilityAt.IsZero() && age >= 0 && age < h.believed(have)
 	h.probed.Unlock()
 	if fresh {
 		return have, nil
@@ -37,7 +47,16 @@ func (h *Hydra) Capabilities(ctx context.Context) (apikey.HydraCapabilities, err
 	}
 }
 
+// believed is how long an answer serves.
+func (h *Hydra) believed(c apikey.HydraCapabilities) time.Duration {
+	if c.Issuer == "" && h.token != "" {
+		return issuerAgain
+	}
+	return capabilitiesFor
+}
+
 func (h *Hydra) probeCapabilities(ctx context.Context) (apikey.HydraCapabilities, error) {
+	said := h.flights.DoChan("discovery", func() (any, error) { return h.Discover(ctx) })
 	version, err := h.version(ctx)
 	if err != nil {
 		return apikey.HydraCapabilities{}, err
@@ -46,11 +65,22 @@ func (h *Hydra) probeCapabilities(ctx context.Context) (apikey.HydraCapabilities
 	if err != nil {
 		return apikey.HydraCapabilities{}, err
 	}
-	found := apikey.HydraCapabilities{NativeRotation: rotation, Version: version}
+	found := apikey.HydraCapabilities{NativeRotation: rotation, Version: version, Issuer: issuerOf(said)}
 	h.probed.Lock()
 	h.capabilities, h.capabilityAt = found, h.config.Now()
 	h.probed.Unlock()
 	return found, nil
+}
+
+// issuerOf is the issuer that discovery names, "" if it is not known in time.
+func issuerOf(said <-chan singleflight.Result) string {
+	select {
+	case r := <-said:
+		found, _ := r.Val.(Discovery)
+		return found.Issuer
+	case <-time.After(issuerPatience):
+		return ""
+	}
 }
 
 func (h *Hydra) version(ctx context.Context) (string, error) {

@@ -5,12 +5,15 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tokenos/tokenos/apikey"
 	"github.com/tokenos/tokenos/hydra"
+	"github.com/tokenos/tokenos/internal/hydratest"
 )
 
 func TestCreatePutState(t *testing.T) {
@@ -177,23 +180,54 @@ func TestRefused(t *testing.T) {
 }
 
 func TestCapabilities(t *testing.T) {
-	// The version and the probe are asked once a minute.
-	tick, calls := newClock(), 0
+	// The version, the probe and the discovery are asked once a minute.
+	tick := newClock()
+	var calls atomic.Int32
 	h := newHydra(t, func(c *hydra.Config) {
-		c.Now, c.Observe = tick.now, func(hydra.Observation) { calls++ }
+		c.Now, c.Observe = tick.now, func(hydra.Observation) { calls.Add(1) }
 	})
 	for range 3 {
 		got, err := h.Capabilities(deadline(t))
-		if err != nil || got.Version == "" {
+		if err != nil || got.Version == "" || got.Issuer+"/oauth2/token" != h.TokenURL() {
 			t.Fatalf("got %+v, %v", got, err)
 		}
 	}
-	if calls != 2 {
-		t.Errorf("%d calls within a minute, want 2", calls)
+	if calls.Load() != 3 {
+		t.Errorf("%d calls within a minute, want 3", calls.Load())
 	}
 	tick.add(hydraMinute)
-	if _, err := h.Capabilities(deadline(t)); err != nil || calls != 4 {
-		t.Errorf("got %v and %d calls after a minute, want 4", err, calls)
+	if _, err := h.Capabilities(deadline(t)); err != nil || calls.Load() != 6 {
+		t.Errorf("got %v and %d calls after a minute, want 6", err, calls.Load())
+	}
+}
+
+// An issuer that is not known is none, keeps nobody from the rest, and is asked for
+// again soon.
+func TestIssuerNotKnown(t *testing.T) {
+	proxy, tick := hydratest.NewProxy(t, running(t).PublicURL()), newClock()
+	h := newHydra(t, func(c *hydra.Config) { c.Now, c.PublicURL, c.CallTimeout = tick.now, proxy.URL(), 2*time.Second })
+	for _, fault := range []hydratest.Fault{hydratest.GarbageHTML(), hydratest.GarbageJSON(), hydratest.StatusBefore(http.StatusBadGateway, 0), hydratest.Hang()} {
+		struck := proxy.Inject(fault.On(http.MethodGet, "/.well-known/openid-configuration"))
+		if got, err := h.Capabilities(deadline(t)); err != nil || got.Version == "" || got.Issuer != "" || struck.Struck() != 1 {
+			t.Errorf("got %+v, %v, after %d questions", got, err, struck.Struck())
+		}
+		proxy.Clear()
+		tick.add(10 * time.Second)
+	}
+	var got apikey.HydraCapabilities
+	for range 20 { // the question that hangs is given up meanwhile
+		var err error
+		if got, err = h.Capabilities(deadline(t)); err != nil || got.Issuer != "" {
+			break
+		}
+		tick.add(10 * time.Second)
+	}
+	if got.Issuer != running(t).PublicURL() {
+		t.Errorf("soon after: %+v", got)
+	}
+	none := newHydra(t, func(c *hydra.Config) { c.PublicURL = "" })
+	if got, err := none.Capabilities(deadline(t)); err != nil || got.Version == "" || got.Issuer != "" {
+		t.Errorf("without a public url: %+v, %v", got, err)
 	}
 }
 

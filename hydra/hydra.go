@@ -79,7 +79,7 @@ type Hydra struct {
 
 	ready   readiness
 	tokens  *otter.Cache[[32]byte, seen]
-	flights singleflight.Group // one introspection per token, one probe of capabilities
+	flights singleflight.Group // one introspection per token, one probe of capabilities, one discovery
 	asked   atomic.Uint64      // introspections begun so far
 
 	probed       sync.Mutex

@@ -21,27 +21,13 @@ import (
 // its first moment on, and all are in the public JWKS.
 const signingKeys = "/admin/keys/hydra.jwt.access-token"
 
-// SigningKey is a key with which Hydra signs JWT access tokens. Its private half
-// stays in Hydra, whose admin API shows it to everybody: nothing here reads it.
-type SigningKey struct {
-	KID  string
-	Alg  string
-	Bits int // of the modulus or the curve; 0: of neither
-	// CreatedAt is told by the kids that [NewSigningKeyID] makes, because Hydra
-	// does not tell it; zero: not known.
-	CreatedAt time.Time
-	// ReplacedAt is when the next newer key was made, and began to sign; zero: not
-	// known, or there is none.
-	ReplacedAt time.Time
-	Signs      bool // it signs new tokens
-}
-
 const maxSigningKeys = 100
 
-// SigningKeys lists the keys, newest first; none if Hydra has yet to make one,
-// which it does by itself when it needs it.
-func (h *Hydra) SigningKeys(ctx context.Context) ([]SigningKey, error) {
-	var out []SigningKey
+// SigningKeys implements [apikey.Clients]. Hydra makes a key by itself when it
+// needs one; to list them makes none. Its admin API shows the private halves to
+// everybody who reaches it: nothing here reads them.
+func (h *Hydra) SigningKeys(ctx context.Context) ([]apikey.SigningKey, error) {
+	var out []apikey.SigningKey
 	err := h.exchange(ctx, &call{operation: "list signing keys", manner: repeatable}, func(ctx context.Context) (*http.Response, error) {
 		resp, err := h.raw(ctx, http.MethodGet, signingKeys, nil)
 		if resp != nil && resp.StatusCode == http.StatusNotFound {
@@ -62,7 +48,7 @@ func (h *Hydra) SigningKeys(ctx context.Context) ([]SigningKey, error) {
 const saysNoSet = "Not Found"
 
 // publicHalves reads what is public of the keys and forgets the answer.
-func publicHalves(resp *http.Response) ([]SigningKey, error) {
+func publicHalves(resp *http.Response) ([]apikey.SigningKey, error) {
 	body, err := bodyOf(resp)
 	forget(resp)
 	defer clear(body)
@@ -77,9 +63,9 @@ func publicHalves(resp *http.Response) ([]SigningKey, error) {
 	if err != nil || json.Unmarshal(body, &set) != nil || len(set.Keys) > maxSigningKeys {
 		return nil, &strange{"it is no set of keys"}
 	}
-	var out []SigningKey
+	var out []apikey.SigningKey
 	for i, k := range set.Keys {
-		key := SigningKey{KID: plain(k.KID), Alg: plain(k.Alg), Bits: curveBits[k.Crv], CreatedAt: madeAt(k.KID), Signs: i == 0}
+		key := apikey.SigningKey{KID: plain(k.KID), Alg: plain(k.Alg), Bits: curveBits[k.Crv], CreatedAt: madeAt(k.KID), Signs: i == 0}
 		if n, err := base64.RawURLEncoding.DecodeString(k.N); err == nil && len(n) > 0 {
 			key.Bits = new(big.Int).SetBytes(n).BitLen()
 		}
@@ -114,16 +100,17 @@ func NewSigningKeyID(at time.Time, random string) string {
 	return "tokenos-" + at.UTC().Format(kidTime) + "-" + random
 }
 
-func madeAt(kid string) time.Time {
+// madeAt is when a key was made, by its kid; nil: it does not tell.
+func madeAt(kid string) *time.Time {
 	found := ourKID.FindStringSubmatch(kid)
 	if found == nil {
-		return time.Time{}
+		return nil
 	}
 	at, err := time.Parse(kidTime, found[1])
 	if err != nil {
-		return time.Time{}
+		return nil
 	}
-	return at
+	return &at
 }
 
 // CreateSigningKey has Hydra make a key, which signs every JWT from then on.

@@ -41,7 +41,7 @@ func TestSigningKeys(t *testing.T) {
 	create(t, h, w)
 	first := time.Date(2026, 11, 26, 9, 0, 0, 0, time.UTC)
 	then := first.Add(time.Hour)
-	want := []hydra.SigningKey{{KID: hydradev.SigningKeyID, Alg: "ES256", Bits: 256, Signs: true}}
+	want := []apikey.SigningKey{{KID: hydradev.SigningKeyID, Alg: "ES256", Bits: 256, Signs: true}}
 	for i, c := range []struct {
 		alg  string
 		bits int
@@ -51,8 +51,8 @@ func TestSigningKeys(t *testing.T) {
 		if err := h.CreateSigningKey(t.Context(), kid, c.alg); err != nil {
 			t.Fatal(err)
 		}
-		want[0].Signs, want[0].ReplacedAt = false, c.at
-		want = append([]hydra.SigningKey{{KID: kid, Alg: c.alg, Bits: c.bits, CreatedAt: c.at, Signs: true}}, want...)
+		want[0].Signs, want[0].ReplacedAt = false, &c.at
+		want = append([]apikey.SigningKey{{KID: kid, Alg: c.alg, Bits: c.bits, CreatedAt: &c.at, Signs: true}}, want...)
 		if got, err := h.SigningKeys(t.Context()); err != nil || cmp.Diff(want, got) != "" {
 			t.Fatalf("%v (-want +got):\n%s", err, cmp.Diff(want, got))
 		}

@@ -93,7 +93,7 @@ func evilAnswer(r *http.Request) any {
 	case end("/policies"):
 		return apikey.EffectivePolicies{Owner: evil, Live: apikey.Policy{Scopes: []string{evil}}, Scopes: []apikey.ScopeInfo{{Name: evil, Title: evil, Description: evil}}}
 	case end("/capabilities"):
-		return apikey.Capabilities{Hydra: &apikey.HydraCapabilities{Version: evil}, TokenURL: evil, Algorithms: []string{evil}}
+		return apikey.Capabilities{Hydra: &apikey.HydraCapabilities{Version: evil, Issuer: evil}, TokenURL: evil, Algorithms: []string{evil}}
 	case end("/public-keys"):
 		return list(evilKey().PublicKeys[0])
 	}

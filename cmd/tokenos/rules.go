@@ -181,11 +181,12 @@ func (p program) capabilities() *cobra.Command {
 
 func capabilityFields(c apikey.Capabilities) grid {
 	var g grid
-	hydra := "does not answer"
+	hydra, issuer := "does not answer", ""
 	if c.Hydra != nil {
-		hydra = c.Hydra.Version
+		hydra, issuer = c.Hydra.Version, c.Hydra.Issuer
 	}
 	g.field("token url", c.TokenURL)
+	g.field("issuer", or(issuer, "unknown"))
 	g.field("hydra", hydra)
 	g.field("auth methods", ruledList(c.AuthMethods))
 	g.field("algorithms", strings.Join(c.Algorithms, " "))

@@ -15,10 +15,6 @@ import (
 	"github.com/tokenos/tokenos/hydra"
 )
 
-// signingMargin is for the time between making a kid and the key's first
-// signature, and for clocks that differ.
-const signingMargin = 5 * time.Minute
-
 // signingAlgs are the algorithms for new keys, the default first. Hydra and every
 // verifier that docs/keyauth.md speaks of have them.
 var signingAlgs = []string{"ES256", "ES384", "ES512", "RS256"}
@@ -40,7 +36,7 @@ func longestToken(c *cobra.Command) *string {
 }
 
 // signing reads the configuration and lists the keys.
-func (p program) signing(c *cobra.Command, do func(context.Context, *hydra.Hydra, []hydra.SigningKey) error) error {
+func (p program) signing(c *cobra.Command, do func(context.Context, *hydra.Hydra, []apikey.SigningKey) error) error {
 	cfg, err := p.load(c)
 	if err != nil {
 		return err
@@ -70,7 +66,7 @@ func (p program) signingList() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return p.signing(c, func(_ context.Context, _ *hydra.Hydra, keys []hydra.SigningKey) error {
+		return p.signing(c, func(_ context.Context, _ *hydra.Hydra, keys []apikey.SigningKey) error {
 			if len(keys) == 0 {
 				fmt.Fprintln(p.stderr, "Hydra has none yet; it would make an RSA key of 4096 bits for its first JWT")
 			}
@@ -94,7 +90,7 @@ func (p program) signingRotate() *cobra.Command {
 			if err := oneOf("alg", alg, signingAlgs...); err != nil {
 				return err
 			}
-			return p.signing(c, func(ctx context.Context, h *hydra.Hydra, keys []hydra.SigningKey) error {
+			return p.signing(c, func(ctx context.Context, h *hydra.Hydra, keys []apikey.SigningKey) error {
 				return p.rotateSigning(ctx, h, keys, alg, yes)
 			})
 		}}
@@ -104,7 +100,7 @@ func (p program) signingRotate() *cobra.Command {
 	return c
 }
 
-func (p program) rotateSigning(ctx context.Context, h *hydra.Hydra, keys []hydra.SigningKey, alg string, yes bool) error {
+func (p program) rotateSigning(ctx context.Context, h *hydra.Hydra, keys []apikey.SigningKey, alg string, yes bool) error {
 	kid := hydra.NewSigningKeyID(time.Now(), strings.ToLower(rand.Text()[:8]))
 	fmt.Fprintf(p.stderr, "a new %s key will sign every JWT from now on; %d older ones stay published\n", alg, len(keys))
 	if len(keys) > 0 {
@@ -136,7 +132,7 @@ func (p program) signingRetire() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return p.signing(c, func(ctx context.Context, h *hydra.Hydra, keys []hydra.SigningKey) error {
+		return p.signing(c, func(ctx context.Context, h *hydra.Hydra, keys []apikey.SigningKey) error {
 			if err := mayRetire(keys, kid, life, time.Now(), force); err != nil {
 				return err
 			}
@@ -178,29 +174,20 @@ func tokenLife(text string) (time.Duration, error) {
 	return time.Duration(d), nil
 }
 
-// retirable is when the last token that a key signed has ended; zero: it still
-// signs, or it is not known when it was replaced.
-func retirable(k hydra.SigningKey, life time.Duration) time.Time {
-	if k.Signs || k.ReplacedAt.IsZero() {
-		return time.Time{}
-	}
-	return k.ReplacedAt.Add(life + signingMargin)
-}
-
 // mayRetire refuses what would leave Hydra without a key, and without force what
 // would break tokens.
-func mayRetire(keys []hydra.SigningKey, kid string, life time.Duration, now time.Time, force bool) error {
+func mayRetire(keys []apikey.SigningKey, kid string, life time.Duration, now time.Time, force bool) error {
 	for _, k := range keys {
-		at := retirable(k, life)
+		at := k.Retirable(life)
 		switch {
 		case k.KID != kid:
 		case k.Signs:
 			return withHint(errors.New("this key signs new tokens"), "make another first: `tokenos signing-keys rotate`")
 		case force:
 			return nil
-		case at.IsZero():
+		case at == nil:
 			return withHint(errors.New("it is not known when this key was replaced, because the one after it was not made by this program"), "if that was longer ago than its longest token lives, add --force")
-		case now.Before(at):
+		case now.Before(*at):
 			return withHint(fmt.Errorf("tokens that this key signed may be good until %s", at.Format(time.RFC3339)), "wait until then; if the key is in wrong hands, add --force")
 		default:
 			return nil
@@ -209,35 +196,18 @@ func mayRetire(keys []hydra.SigningKey, kid string, life time.Duration, now time
 	return withHint(errors.New("hydra has no such key"), "`tokenos signing-keys list` shows them")
 }
 
-// signingKey is a key as a program sees it; times that are not known are null.
-type signingKey struct {
-	KID         string     `json:"kid"`
-	Alg         string     `json:"alg"`
-	Bits        int        `json:"bits"`
-	Signs       bool       `json:"signs"`
-	CreatedAt   *time.Time `json:"created_at"`
-	ReplacedAt  *time.Time `json:"replaced_at"`
-	RetirableAt *time.Time `json:"retirable_at"`
-}
-
-func signingShown(keys []hydra.SigningKey, life time.Duration) shown {
-	known := func(t time.Time) *time.Time {
-		if t.IsZero() {
-			return nil
-		}
-		return &t
-	}
-	list := []signingKey{}
+func signingShown(keys []apikey.SigningKey, life time.Duration) shown {
+	list := []apikey.SigningKey{}
 	s := shown{table: grid{heading: []string{"KID", "ALG", "BITS", "CREATED", "REPLACED", "MAY BE RETIRED"}}}
 	for _, k := range keys {
-		one := signingKey{k.KID, k.Alg, k.Bits, k.Signs, known(k.CreatedAt), known(k.ReplacedAt), known(retirable(k, life))}
-		list = append(list, one)
+		k.RetirableAt = k.Retirable(life)
+		list = append(list, k)
 		s.names = append(s.names, k.KID)
-		replaced, retire := or(moment(one.ReplacedAt), "unknown"), or(moment(one.RetirableAt), "unknown")
+		replaced, retire := or(moment(k.ReplacedAt), "unknown"), or(moment(k.RetirableAt), "unknown")
 		if k.Signs {
 			replaced, retire = "signs new tokens", "no"
 		}
-		s.table.add(k.KID, k.Alg, strconv.Itoa(k.Bits), or(moment(one.CreatedAt), "unknown"), replaced, retire)
+		s.table.add(k.KID, k.Alg, strconv.Itoa(k.Bits), or(moment(k.CreatedAt), "unknown"), replaced, retire)
 	}
 	s.value = map[string]any{"signing_keys": list}
 	return s
@@ -249,23 +219,14 @@ func checkSigningKeys(ctx context.Context, p *patient) finding {
 	if err != nil {
 		return away(err, again)
 	}
+	f := finding{Check: apikey.ExamineSigningKeys(keys, time.Now())}
+	if f.Result == failed {
+		f.code = exitFailed
+	}
 	if len(keys) == 0 {
-		f := unwise("there is none yet; Hydra would make an RSA key of 4096 bits for its first JWT", "`tokenos doctor --fix` makes an ES256 key")
 		f.repair = &repair{what: "make an ES256 key in " + p.config.Hydra.AdminURL + " (hydra.jwt.access-token), which signs JWTs", do: p.makeSigningKey}
-		return f
 	}
-	newest := keys[0]
-	seen := fmt.Sprintf("%s signs with %d bits; %d published", newest.Alg, newest.Bits, len(keys))
-	switch newest.Alg {
-	case "ES256", "ES384", "ES512":
-		return good(seen)
-	case "RS256", "RS384", "RS512", "PS256", "PS384", "PS512":
-		if newest.Bits < 2048 {
-			return bad(seen, "`tokenos signing-keys rotate`, then retire this one")
-		}
-		return unwise(seen+"; such tokens are three times as long as with ES256, and cost Hydra five times as much", "`tokenos signing-keys rotate`, once every verifier takes ES256")
-	}
-	return bad(seen+"; verifiers do not take that", "`tokenos signing-keys rotate`")
+	return f
 }
 
 // makeSigningKey makes the first key, on a connection of its own. If somebody was

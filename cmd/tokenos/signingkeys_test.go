@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tokenos/tokenos/hydra"
+	"github.com/tokenos/tokenos/apikey"
 )
 
 // An older key may be retired once its last token has ended: never the one that
@@ -13,7 +13,8 @@ import (
 func TestMayRetire(t *testing.T) {
 	now := time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
 	day := 24 * time.Hour
-	keys := []hydra.SigningKey{{KID: "signs", Signs: true, CreatedAt: now.Add(-time.Hour)}, {KID: "young", ReplacedAt: now.Add(-day)}, {KID: "old", ReplacedAt: now.Add(-day - signingMargin)}, {KID: "foreign"}}
+	keys := []apikey.SigningKey{{KID: "signs", Signs: true, CreatedAt: new(now.Add(-time.Hour))}, {KID: "young", ReplacedAt: new(now.Add(-day))},
+		{KID: "old", ReplacedAt: new(now.Add(-day - 5*time.Minute))}, {KID: "foreign"}}
 	for _, c := range []struct {
 		kid         string
 		life        time.Duration

@@ -30,7 +30,8 @@ func testRights(t *testing.T, f Fixture) {
 			_, err := a.PolicyViolations(ctx, apikey.PolicyViolationsParams{})
 			return err
 		}},
-		"doctor": {apikey.Admin, func(a apikey.API, ctx context.Context) error { _, err := a.Doctor(ctx); return err }},
+		"doctor":       {apikey.Admin, func(a apikey.API, ctx context.Context) error { _, err := a.Doctor(ctx); return err }},
+		"signing keys": {apikey.Admin, func(a apikey.API, ctx context.Context) error { _, err := a.SigningKeys(ctx); return err }},
 		"update": {apikey.KeysWrite, func(a apikey.API, ctx context.Context) error {
 			_, err := a.Update(ctx, id, apikey.UpdateParams{Name: &name})
 			return err

@@ -48,6 +48,7 @@ func Run(t *testing.T, f Fixture) {
 		"replay":      testRotationReplay,
 		"chain":       testRotationEvents,
 		"doctor":      testDoctor,
+		"signing":     testSigningKeys,
 		"dry run":     testDryRun,
 		"notices":     testNotices,
 		"idempotency": testIdempotency,
