@@ -14,6 +14,9 @@ import (
 // makes the call that creates it idempotent.
 const SigningKeyID = "tokenos-dev-es256"
 
+// idTokenKeyID is that of the key for OpenID Connect.
+const idTokenKeyID = "tokenos-dev-id-token-es256"
+
 const (
 	readyPoll = 10 * time.Millisecond
 	probeTime = time.Second     // for one probe
@@ -70,27 +73,36 @@ func waitReady(ctx context.Context, at ports, gone <-chan struct{}) error {
 // errGone says that Hydra ended while somebody waited for it.
 var errGone = errors.New("hydradev: Hydra ended before it was ready")
 
-// ensureSigningKey gives Hydra an ES256 key for JWT access tokens. Without it
-// Hydra makes an RSA-4096 key at the first JWT or the first reading of
-// jwks.json, which takes up to a second and makes long tokens (Hydra fact 4.12).
-func ensureSigningKey(ctx context.Context, admin string) error {
+// ensureSigningKeys gives Hydra ES256 keys. Without them it makes RSA keys of 4096
+// bits at the first JWT, or when jwks.json or its discovery is first read, which
+// takes seconds on a busy machine and makes long tokens (Hydra fact 4.12).
+func ensureSigningKeys(ctx context.Context, admin string) error {
 	ctx, cancel := context.WithTimeout(ctx, callTime)
 	defer cancel()
-	body := strings.NewReader(`{"alg":"ES256","use":"sig","kid":"` + SigningKeyID + `"}`)
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, admin+"/admin/keys/hydra.jwt.access-token", body)
+	for set, kid := range map[string]string{"hydra.jwt.access-token": SigningKeyID, "hydra.openid.id-token": idTokenKeyID} {
+		if err := ensureKey(ctx, admin+"/admin/keys/"+set, kid); err != nil {
+			return fmt.Errorf("hydradev: make Hydra's signing key: %w", err)
+		}
+	}
+	return nil
+}
+
+func ensureKey(ctx context.Context, set, kid string) error {
+	body := strings.NewReader(`{"alg":"ES256","use":"sig","kid":"` + kid + `"}`)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, set, body)
 	if err != nil {
-		return fmt.Errorf("hydradev: make Hydra's signing key: %w", err)
+		return err
 	}
 	req.Header.Set("Content-Type", "application/json")
 	resp, err := prober.Do(req)
 	if err != nil {
-		return fmt.Errorf("hydradev: make Hydra's signing key: %w", err)
+		return err
 	}
 	defer resp.Body.Close()
 	// The answer holds the private key: it is thrown away unread.
 	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<20))
 	if resp.StatusCode != http.StatusCreated && resp.StatusCode != http.StatusConflict {
-		return fmt.Errorf("hydradev: make Hydra's signing key: Hydra answered %d", resp.StatusCode)
+		return fmt.Errorf("Hydra answered %d", resp.StatusCode)
 	}
 	return nil
 }

@@ -37,7 +37,7 @@ type Server struct {
 }
 
 // Start runs a Hydra and returns once it is ready to work: migrated, both ports
-// answering, a signing key for JWTs made (see [SigningKeyID]). A second start on
+// answering, its signing keys made (see [SigningKeyID]). A second start on
 // the same data skips the migration. ctx bounds the start alone; it also ends
 // after 90 s, not counting a build of the binary. Call [Server.Stop] in the end.
 //
@@ -184,12 +184,12 @@ func (s *Server) launch(ctx context.Context) error {
 	return nil
 }
 
-// settle waits until the process is ready and has its signing key.
+// settle waits until the process is ready and has its signing keys.
 func (s *Server) settle(ctx context.Context, c *child) error {
 	if err := waitReady(ctx, s.at, c.done); err != nil {
 		return err
 	}
-	return ensureSigningKey(ctx, s.at.adminURL())
+	return ensureSigningKeys(ctx, s.at.adminURL())
 }
 
 // hydraEnv is all that Hydra learns of our environment: it takes settings from
