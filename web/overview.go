@@ -33,6 +33,7 @@ type overviewView struct {
 	away         map[string]bool
 	capabilities apikey.Capabilities
 	recent       []apikey.Event
+	mayDiagnose  bool
 	now          time.Time
 }
 
@@ -42,7 +43,7 @@ type overviewView struct {
 const figureTime = 60 * time.Millisecond
 
 func (d *Dashboard) overview(w http.ResponseWriter, r *http.Request) error {
-	v := overviewView{figures: figures(), away: d.away(r.Context()), now: d.Now()}
+	v := overviewView{figures: figures(), away: d.away(r.Context()), mayDiagnose: mayDiagnose(exchangeFrom(r.Context()).person), now: d.Now()}
 	if partial(r) {
 		v.counted = true
 		if err := d.count(r.Context(), v.figures, d.Now()); err != nil {

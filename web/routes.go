@@ -34,6 +34,7 @@ const (
 	newKeyCodePath = newKeyPath + "/code"
 
 	checksPath    = "/settings/checks"
+	signingPath   = "/settings/signing-keys"
 	sessionsPath  = "/settings/sessions/"
 	shortcutsPath = "/settings/shortcuts"
 	lookUpPath    = "/tools/look-up"
@@ -74,6 +75,7 @@ func (d *Dashboard) routes() *http.ServeMux {
 
 		{at: "GET /settings", right: apikey.KeysRead, do: d.settings},
 		{at: "GET /settings/checks", right: apikey.Admin, do: d.diagnose},
+		{at: "GET /settings/signing-keys", right: apikey.Admin, do: d.signingKeys},
 		{at: "POST /settings/sessions/{id}/end", do: d.endSession},
 		{at: "POST /settings/shortcuts", do: d.shortcuts},
 		{at: "GET /activity", right: apikey.AuditRead, do: d.activity},

@@ -103,25 +103,6 @@ func (v settingsView) breachesAt(cursor string) string {
 	return settingsPath + "?" + q.Encode() + "#rules"
 }
 
-// issuer is Hydra's address as tokens name it.
-func (v settingsView) issuer() string {
-	return strings.TrimSuffix(v.capabilities.TokenURL, "/oauth2/token")
-}
-
-// mayDiagnose reports whether the person may see what doctor finds, as
-// [apikey.API] has it.
-func mayDiagnose(p *Person) bool { return p.May(apikey.Admin) && len(p.Owners) == 0 }
-
-// diagnose shows doctor's findings: as a page of their own, or as the part that
-// the settings ask for once they are shown, because the checks take their time.
-func (d *Dashboard) diagnose(w http.ResponseWriter, r *http.Request) error {
-	found, err := d.API.Doctor(r.Context())
-	if err != nil {
-		return err
-	}
-	return d.show(w, r, frame{title: "Checks", section: "settings"}, diagnosisPage(found, d.Now()), diagnosisPart(found, d.Now()))
-}
-
 // sessionsOf are the person's sessions, the latest first.
 func (d *Dashboard) sessionsOf(r *http.Request) ([]sessionRow, error) {
 	x := exchangeFrom(r.Context())

@@ -45,7 +45,7 @@ func TestSettings(t *testing.T) {
 			!strings.Contains(said, "orders:read Read orders") || !strings.Contains(said, "endless <b>") || strings.Contains(said, "ends soon") {
 			t.Errorf("%s: the rules are %s", role, said)
 		}
-		if said := got.text("#installation"); !strings.Contains(said, "1 minute to 1 day") || got.Find("#installation copy-text code").First().Text() != "https://hydra.example.com" || got.Find("#installation copy-text").Length() != 2 {
+		if said := got.text("#installation"); !strings.Contains(said, "1 minute to 1 day") || got.Find("#installation copy-text code").First().Text() != s.Hydra.PublicURL() || got.Find("#installation copy-text").Length() != 2 {
 			t.Errorf("%s: the installation is %s", role, said)
 		}
 	}
@@ -108,6 +108,61 @@ func TestChecks(t *testing.T) {
 	if folded := whole.text("#checks details"); !strings.HasPrefix(folded, "1 check with nothing to mend Hydra ready passed") {
 		t.Errorf("folded is %s", folded)
 	}
+	if got := b.get("/settings/checks?brief"); got.text("h1") != "Checks" || got.text("#checks") != whole.text("#checks") {
+		t.Errorf("what the overview asks for, as a page: %s", got.text("main"))
+	}
+}
+
+// The overview asks for what doctor found once it is there, in a line each; checks
+// that take longer than a page waits are a word, and no failure of the page.
+func TestChecksInBrief(t *testing.T) {
+	t.Parallel()
+	diagnose := diagnosisForTest
+	s := newSite(t, apikeytest.Options{Idle: true, Config: func(c *apikey.Config) {
+		c.Diagnose = func(ctx context.Context) apikey.Diagnosis { return diagnose(ctx) }
+	}}, nil)
+	for _, b := range []*browser{s.as(t, web.RoleViewer), s.as(t, web.RoleEditor), s.as(t, web.RoleAdmin, "acme")} {
+		if b.get("/").Find("#checks-brief").Length() != 0 {
+			t.Error("whoever may not diagnose is told of checks")
+		}
+	}
+	b := s.as(t, web.RoleAdmin)
+	asked := b.get("/").Find("#checks-brief")
+	if asked.AttrOr("hx-get", "") != "/settings/checks?brief" || asked.AttrOr("hx-trigger", "") != "load" || asked.Find(`.script-off a[href="/settings/checks"]`).Length() != 1 {
+		t.Errorf("the overview asks by %v", asked.Nodes)
+	}
+	part := b.get("/settings/checks?brief", htmx("div#checks-brief")...)
+	if said := part.text("#checks-brief"); !strings.HasPrefix(said, "Checks failed Token hook <b>nobody</b> asks Checked \u00b7 just now") || strings.Contains(part.body, "<html") || part.Find(`a[href="/settings#checks"]`).Length() != 2 {
+		t.Errorf("the brief is %s", said)
+	}
+	diagnose = func(context.Context) apikey.Diagnosis {
+		return apikey.Diagnosis{Result: apikey.CheckPassed, Checks: []apikey.Check{{Name: "ledger", Result: apikey.CheckPassed}, {Name: "policies", Result: apikey.CheckSkipped}}}
+	}
+	s.Clock.Advance(31 * time.Second)
+	if said := b.get("/settings/checks?brief", htmx("div#checks-brief")...).text("#checks-brief"); !strings.HasPrefix(said, "Checks passed 2 checks, and nothing to mend.") {
+		t.Errorf("with nothing to mend: %s", said)
+	}
+}
+
+// Checks that are not done in time are no failure of the page that asked for them.
+func TestChecksTakeLong(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, apikeytest.Options{Idle: true}, func(_ *site, c *web.Config) { c.API = slowDoctor{c.API} })
+	b := s.as(t, web.RoleAdmin)
+	for path, id := range map[string]string{"/settings/checks": "#checks", "/settings/checks?brief": "#checks-brief"} {
+		got := b.get(path, htmx(id)...)
+		if got.status != http.StatusOK || !strings.Contains(got.text(id), "still being made. Ask again") {
+			t.Errorf("%s: %d %s", path, got.status, got.body)
+		}
+		wantStatus(t, path+", whole", b.get(path), http.StatusServiceUnavailable)
+	}
+}
+
+// slowDoctor does not come to an end.
+type slowDoctor struct{ apikey.API }
+
+func (slowDoctor) Doctor(context.Context) (apikey.Diagnosis, error) {
+	return apikey.Diagnosis{}, apikey.ErrUnavailable
 }
 
 // A person ends sessions of their own, one by one, and nobody else's; the names in
