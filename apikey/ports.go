@@ -340,7 +340,8 @@ type Clients interface {
 	Prove(ctx context.Context, c Credential) error
 	// Ready asks /health/ready (cached for a moment). ErrUnavailable.
 	Ready(ctx context.Context) error
-	// Capabilities probes what this Hydra can do, without side effects.
+	// Capabilities probes what this Hydra can do, without side effects but one: a
+	// Hydra whose discovery nobody has read makes its key for ID tokens then.
 	Capabilities(ctx context.Context) (HydraCapabilities, error)
 	// SigningKeys lists the keys for JWT access tokens, newest first, without
 	// RetirableAt; none if Hydra has yet to make one.

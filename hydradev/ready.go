@@ -81,7 +81,7 @@ func ensureSigningKeys(ctx context.Context, admin string) error {
 	defer cancel()
 	for set, kid := range map[string]string{"hydra.jwt.access-token": SigningKeyID, "hydra.openid.id-token": idTokenKeyID} {
 		if err := ensureKey(ctx, admin+"/admin/keys/"+set, kid); err != nil {
-			return fmt.Errorf("hydradev: make Hydra's signing key: %w", err)
+			return fmt.Errorf("hydradev: make Hydra's signing keys: %w", err)
 		}
 	}
 	return nil
@@ -102,7 +102,7 @@ func ensureKey(ctx context.Context, set, kid string) error {
 	// The answer holds the private key: it is thrown away unread.
 	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<20))
 	if resp.StatusCode != http.StatusCreated && resp.StatusCode != http.StatusConflict {
-		return fmt.Errorf("Hydra answered %d", resp.StatusCode)
+		return fmt.Errorf("answered %d", resp.StatusCode)
 	}
 	return nil
 }
