@@ -102,7 +102,7 @@ func ensureKey(ctx context.Context, set, kid string) error {
 	// The answer holds the private key: it is thrown away unread.
 	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<20))
 	if resp.StatusCode != http.StatusCreated && resp.StatusCode != http.StatusConflict {
-		return fmt.Errorf("answered %d", resp.StatusCode)
+		return fmt.Errorf("it answered %d", resp.StatusCode)
 	}
 	return nil
 }

@@ -19,12 +19,12 @@ test('a link signs in once, and signing out ends it', async ({ page }) => {
 
 test('the overview, empty and with keys', async ({ site }) => {
   const checks = site.locator('#checks-brief')
-  await expect(checks.getByText('Checked')).toBeVisible()
+  await expect(checks.getByText('Checked')).toBeVisible({ timeout: 20_000 })
   await everyLook(site, 'overview-empty')
   await key({ name: 'billing worker', expires_at: new Date(Date.now() + 864e5).toISOString().slice(0, 19) + 'Z' })
   await site.reload()
   await expect(site.getByRole('link', { name: /Expiring 1/ })).toBeVisible()
-  await expect(checks.getByText('Checked')).toBeVisible()
+  await expect(checks.getByText('Checked')).toBeVisible({ timeout: 20_000 })
   await everyLook(site, 'overview')
 })
 

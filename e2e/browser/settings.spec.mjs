@@ -2,7 +2,7 @@ import { test, expect, everyLook, signIn, spareLink } from './site.mjs'
 
 test('settings: checks and signing keys come by themselves, the theme is there from the first byte, keys can be switched off', async ({ site }) => {
   await site.goto('/settings')
-  await expect(site.getByRole('heading', { name: 'What the checks found' })).toBeVisible()
+  await expect(site.getByRole('heading', { name: 'What the checks found' })).toBeVisible({ timeout: 20_000 })
   await expect(site.getByRole('heading', { name: 'Keys that sign JWTs' })).toBeVisible()
   await expect(site.locator('#signing-keys li').first()).toContainText('signs new tokens')
   await expect(site.locator('#signing-keys').getByRole('button', { name: 'Copy the command that makes a new key' })).toBeVisible()
