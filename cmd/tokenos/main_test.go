@@ -71,6 +71,7 @@ func TestManual(t *testing.T) {
 			e.Setenv("TOKEN", info.ManagementToken)
 			e.Setenv("TOKEN_URL", info.TokenURL)
 			e.Setenv("ISSUER", info.HydraPublicURL)
+			e.Setenv("GORACE", os.Getenv("GORACE")) // the Makefile's, under the race detector
 			e.Setenv("XDG_CONFIG_HOME", filepath.Join(e.WorkDir, "config"))
 			for name, text := range shown {
 				err = errors.Join(err, os.WriteFile(filepath.Join(e.WorkDir, name), []byte(text), 0o600))
