@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/alexedwards/scs/v2"
@@ -62,8 +63,9 @@ type Dashboard struct {
 	crossOrigin *http.CrossOriginProtection
 	mux         *http.ServeMux
 	health      health
-	figureTime  time.Duration // how long the overview waits for its figures
-	bulkTime    time.Duration // how long keys chosen together are begun
+	diagnosis   atomic.Pointer[apikey.Diagnosis] // the last that a page showed
+	figureTime  time.Duration                    // how long the overview waits for its figures
+	bulkTime    time.Duration                    // how long keys chosen together are begun
 }
 
 // New makes the dashboard. It fails on a Config that lacks something.

@@ -138,7 +138,12 @@ func TestChecksInBrief(t *testing.T) {
 	diagnose = func(context.Context) apikey.Diagnosis {
 		return apikey.Diagnosis{Result: apikey.CheckPassed, Checks: []apikey.Check{{Name: "ledger", Result: apikey.CheckPassed}, {Name: "policies", Result: apikey.CheckSkipped}}}
 	}
-	s.Clock.Advance(31 * time.Second)
+	s.Clock.Advance(9 * time.Minute)
+	if said := b.get("/settings/checks?brief", htmx("div#checks-brief")...).text("#checks-brief"); !strings.Contains(said, "9 min ago") {
+		t.Errorf("findings of nine minutes ago: %s", said)
+	}
+	wantStatus(t, "the findings of before, bound", s.as(t, web.RoleAdmin, "acme").get("/settings/checks?brief"), http.StatusForbidden)
+	s.Clock.Advance(time.Minute + time.Second)
 	if said := b.get("/settings/checks?brief", htmx("div#checks-brief")...).text("#checks-brief"); !strings.HasPrefix(said, "Checks passed 2 checks, and nothing to mend.") {
 		t.Errorf("with nothing to mend: %s", said)
 	}
