@@ -52,6 +52,13 @@ type API interface {
 	// so a page may be short, or empty, and still have a next one.
 	KeyEvents(ctx context.Context, id string, p PageParams) (Page[Event], error)
 	Events(ctx context.Context, p FeedParams) (Page[Event], error)
+	// VerifyEvents begins to check that no event was altered, removed or added, or
+	// joins the check that is under way; it goes on by itself, and Verification
+	// tells how far it has come. One that came to a result within the last minute
+	// serves again. Both need the right admin and a caller who is not bound to
+	// owners, and tell of the one process that is asked.
+	VerifyEvents(ctx context.Context) (Verification, error)
+	Verification(ctx context.Context) (Verification, error)
 	// Usage counts the tokens that a key asked for, by hour or day.
 	Usage(ctx context.Context, id string, p UsageParams) (Usage, error)
 	Capabilities(ctx context.Context) (Capabilities, error)

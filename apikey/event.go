@@ -77,4 +77,7 @@ type Event struct {
 	RequestID string         `json:"request_id"`
 	Before    map[string]any `json:"before" doc:"the members that changed, as they were"`
 	After     map[string]any `json:"after" doc:"the members that changed, as they are"`
+	// KeyName is what the key is called now. It is filled in where events are
+	// listed, and is no part of what is stored and chained.
+	KeyName string `json:"key_name,omitempty" doc:"what the key is called now; absent if its record was deleted or the caller does not see the key"`
 }

@@ -29,6 +29,9 @@ func (s *Service) Events(ctx context.Context, p FeedParams) (Page[Event], error)
 		return Page[Event]{}, err
 	}
 	page := Page[Event]{Data: append([]Event{}, found.Events[:min(len(found.Events), limit)]...)}
+	if err := s.nameKeys(ctx, page.Data, View{Owners: c.Owners}); err != nil {
+		return Page[Event]{}, err
+	}
 	seen := found.Seen
 	if len(found.Events) > limit {
 		seen = page.Data[limit-1].ID
@@ -37,6 +40,25 @@ func (s *Service) Events(ctx context.Context, p FeedParams) (Page[Event], error)
 		page.NextCursor = strconv.FormatInt(seen, 10)
 	}
 	return page, nil
+}
+
+// nameKeys fills in what the keys of the events are called now. An event that
+// the caller sees may be of a key that has gone to an owner whose keys it does not
+// see, so the view is applied once more.
+func (s *Service) nameKeys(ctx context.Context, events []Event, v View) error {
+	var ids []string
+	for _, e := range events {
+		ids = append(ids, e.KeyID)
+	}
+	slices.Sort(ids)
+	names, err := s.ledger.KeyNames(ctx, slices.Compact(ids), v)
+	if err != nil {
+		return err
+	}
+	for i := range events {
+		events[i].KeyName = names[events[i].KeyID]
+	}
+	return nil
 }
 
 // narrow takes what a caller asks for into the query.

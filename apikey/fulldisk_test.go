@@ -16,7 +16,6 @@ import (
 	"github.com/tokenos/tokenos/apikey"
 	"github.com/tokenos/tokenos/internal/apikeytest"
 	"github.com/tokenos/tokenos/internal/hydratest"
-	"github.com/tokenos/tokenos/ledger"
 )
 
 // smallDisk names the folder that the test's child was given for its ledger.
@@ -172,7 +171,7 @@ func onFullDisk(t *testing.T, url string, r room) {
 	if in := hydratest.Clients(t, w.Hydra.AdminURL(), owner); len(in) != len(made) {
 		t.Errorf("%d clients in Hydra for %d keys", len(in), len(made))
 	}
-	if v, err := w.Ledger.VerifyChain(ctx, ledger.Head{}, func(int64) {}); err != nil {
+	if v, err := w.Ledger.VerifyChain(ctx, apikey.Head{}, func(int64) {}); err != nil {
 		t.Errorf("the chain of events: %+v, %v", v, err)
 	}
 	t.Logf("%d keys before the disk was full", len(made)-1)

@@ -240,7 +240,7 @@ func (s *Service) KeyEvents(ctx context.Context, id string, p PageParams) (Page[
 	if err != nil {
 		return Page[Event]{}, err
 	}
-	_, known := s.record(ctx, c, id)
+	key, known := s.record(ctx, c, id)
 	if known != nil && !errors.Is(known, ErrNotFound) {
 		return Page[Event]{}, known
 	}
@@ -260,6 +260,9 @@ func (s *Service) KeyEvents(ctx context.Context, id string, p PageParams) (Page[
 		return Page[Event]{}, err
 	}
 	page, err := s.events(ctx, q)
+	for i := range page.Data {
+		page.Data[i].KeyName = key.Name
+	}
 	if err == nil && known != nil && len(page.Data) == 0 && p.Cursor == "" {
 		return page, known
 	}

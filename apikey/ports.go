@@ -131,6 +131,7 @@ type Ledger interface {
 	Facts
 	States
 	Standings
+	EventChain
 
 	// Installation is the random id of this ledger, written into every client.
 	Installation() string
@@ -140,6 +141,9 @@ type Ledger interface {
 	// Key reads one record that lies within v. ErrNotFound, by the same query,
 	// if there is none or it lies outside.
 	Key(ctx context.Context, id string, v View) (Record, error)
+	// KeyNames reads the names of those of these keys, at most a few hundred, that
+	// lie within v. Who is left out does not exist, or lies outside.
+	KeyNames(ctx context.Context, ids []string, v View) (map[string]string, error)
 	// Keys reads one page in the order asked for. Count -1 unless q.Count.
 	Keys(ctx context.Context, q Query) (records []Record, count int, err error)
 

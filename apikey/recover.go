@@ -16,6 +16,7 @@ func (s *Service) Run(ctx context.Context) {
 	defer crew.all.Wait()
 	crew.all.Go(func() { s.keepPruned(ctx) })
 	crew.all.Go(func() { s.keepFlushed(ctx) })
+	crew.all.Go(func() { s.keepVerifying(ctx) })
 	if s.cfg.Hook {
 		crew.all.Go(func() { s.keepKeys(ctx) })
 		if s.cfg.Issuer != nil {
@@ -85,6 +86,7 @@ func (s *Service) Turn(ctx context.Context) error {
 		}
 	})
 	crew.all.Wait()
+	s.verifyIfAsked(ctx)
 	return errors.Join(append(errs, flushed)...)
 }
 

@@ -13,7 +13,6 @@ import (
 	"github.com/tokenos/tokenos/internal/apikeytest"
 	"github.com/tokenos/tokenos/internal/hydratest"
 	"github.com/tokenos/tokenos/internal/pgtest"
-	"github.com/tokenos/tokenos/ledger"
 )
 
 func period(d time.Duration) *apikey.Duration { return new(apikey.Duration(d)) }
@@ -86,7 +85,7 @@ func TestRotationDies(t *testing.T) {
 					t.Errorf("%s, in place %v: rotated %d times", v.step, inPlace, n)
 				}
 			}
-			if v, err := heir.Ledger.VerifyChain(ctx, ledger.Head{}, nil); err != nil || !v.Intact() {
+			if v, err := heir.Ledger.VerifyChain(ctx, apikey.Head{}, nil); err != nil || !v.Intact() {
 				t.Errorf("chain: %+v, %v", v, err)
 			}
 		})

@@ -93,6 +93,7 @@ type Service struct {
 
 	checkups shared[Diagnosis]
 	signing  shared[[]SigningKey]
+	verifier verifier
 }
 
 var _ API = (*Service)(nil)
@@ -124,7 +125,7 @@ func New(cfg Config) (*Service, error) {
 	}
 	log := cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
 	return &Service{ledger: cfg.Ledger, clients: cfg.Clients, tokens: cfg.Tokens, derive: d, cfg: cfg, log: log,
-		book: newBook(bookRoom), flusher: newFlusher(), memory: newSnapshot(), canary: canary{id: newCanaryID(cfg.Ledger.Installation())},
+		book: newBook(bookRoom), flusher: newFlusher(), memory: newSnapshot(), canary: canary{id: newCanaryID(cfg.Ledger.Installation())}, verifier: newVerifier(),
 		checkups: shared[Diagnosis]{serves: diagnosisFor, limit: diagnosisTime},
 		signing:  shared[[]SigningKey]{serves: signingFor, limit: signingTime}}, nil
 }

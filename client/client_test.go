@@ -167,6 +167,8 @@ func TestRoundTrip(t *testing.T) {
 		{[]any{"usage", keyID, apikey.UsageParams{}}, func() (any, error) { return c.Usage(ctx, keyID, apikey.UsageParams{}) }, usage},
 		{[]any{"capabilities"}, func() (any, error) { return c.Capabilities(ctx) }, capabilities},
 		{[]any{"create", ends}, func() (any, error) { return c.Create(ctx, ends) }, apikey.Issued{Key: s.key, Secret: apikey.NewSecret(secret)}},
+		{[]any{"verify events"}, func() (any, error) { return c.VerifyEvents(ctx) }, verification},
+		{[]any{"verification"}, func() (any, error) { return c.Verification(ctx) }, verification},
 		{[]any{"doctor"}, func() (any, error) { return c.Doctor(ctx) }, diagnosis},
 		{[]any{"signing keys"}, func() (any, error) { return c.SigningKeys(ctx) }, signing},
 		{[]any{"policies", "acme & co"}, func() (any, error) { return c.Policies(ctx, "acme & co") }, policies},

@@ -111,6 +111,16 @@ func (s *stub) SigningKeys(context.Context) ([]apikey.SigningKey, error) {
 
 var signing = []apikey.SigningKey{{KID: "new", Alg: "ES256", Bits: 256, Signs: true, CreatedAt: &then}, {KID: "old", ReplacedAt: &then, RetirableAt: &then}}
 
+func (s *stub) VerifyEvents(context.Context) (apikey.Verification, error) {
+	return verification, s.ask("verify events")
+}
+
+func (s *stub) Verification(context.Context) (apikey.Verification, error) {
+	return verification, s.ask("verification")
+}
+
+var verification = apikey.Verification{State: apikey.VerificationBroken, Checked: 2, Total: 7, BegunAt: &then, EndedAt: &then, Head: "2:00", FirstWrong: 3, Reason: "it is missing"}
+
 var diagnosis = apikey.Diagnosis{Result: "warn", Version: "v", CheckedAt: time.Date(2026, 11, 26, 9, 0, 0, 0, time.UTC),
 	Checks: []apikey.Check{{Name: "ledger", Result: "pass", Seen: "s", Why: "w"}, {Name: "policies", Result: "warn", Seen: "s", Why: "w", Fix: "f"}}}
 
@@ -134,6 +144,6 @@ var (
 		LastUsedAt: &then, LastDenial: &apikey.LastDenial{Reason: apikey.DeniedExpired, At: then}, Scopes: []apikey.ScopeUsage{{Scope: "a", LastAskedAt: &then}, {Scope: "b"}}}
 
 	event = apikey.Event{ID: 8, At: then, Action: apikey.ActionUpdate, KeyID: keyID, RootID: keyID, Owner: "acme", Kind: apikey.KindAPI, Revision: 2,
-		ChangeID: "c", Principal: "p", Address: "a", UserAgent: "u", RequestID: "r", Before: map[string]any{"name": "a"}, After: map[string]any{"name": "b"}}
+		ChangeID: "c", Principal: "p", Address: "a", UserAgent: "u", RequestID: "r", Before: map[string]any{"name": "a"}, After: map[string]any{"name": "b"}, KeyName: "n"}
 	capabilities = apikey.Capabilities{Hydra: &apikey.HydraCapabilities{Version: "master", Issuer: "https://auth.test/", NativeRotation: true}, AuthMethods: []apikey.AuthMethod{apikey.PrivateKeyJWT}, Algorithms: []string{"ES256"}, Limits: apikey.DefaultLimits()}
 )

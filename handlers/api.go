@@ -129,6 +129,10 @@ func add[I, O any](s *server, api huma.API, r route, handle func(context.Context
 			pending.Description = "Accepted; the operation goes on by itself"
 			op.Responses["200"].Description = "What it would do (dry_run)"
 		}
+		if r.id == "verify-events" {
+			pending.Description = "It is under way: GET tells how far it has come"
+			op.Responses["200"].Description = "What was found less than a minute ago"
+		}
 		op.Responses["202"] = &pending
 	case http.StatusOK:
 		preview := *op.Responses[strconv.Itoa(r.status)]

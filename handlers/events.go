@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"context"
+	"net/http"
 	"time"
 
 	"github.com/tokenos/tokenos/apikey"
@@ -37,6 +38,33 @@ func (s *server) events(ctx context.Context, in *eventsInput) (*pageOutput[apike
 		p.Since = &in.Since
 	}
 	return pageOf(s.API.Events(ctx, p))
+}
+
+type verificationOutput struct {
+	Status   int
+	Location string `header:"Location"`
+	Body     apikey.Verification
+}
+
+// verifyEvents answers 202 for a verification that is under way, 200 for a
+// result that still serves.
+func (s *server) verifyEvents(ctx context.Context, _ *nothing) (*verificationOutput, error) {
+	v, err := s.API.VerifyEvents(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if v.State == apikey.VerificationRunning {
+		return &verificationOutput{Status: http.StatusAccepted, Location: "/v1/events/verification", Body: v}, nil
+	}
+	return &verificationOutput{Status: http.StatusOK, Body: v}, nil
+}
+
+func (s *server) verification(ctx context.Context, _ *nothing) (*verificationOutput, error) {
+	v, err := s.API.Verification(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &verificationOutput{Status: http.StatusOK, Body: v}, nil
 }
 
 type capabilitiesOutput struct{ Body apikey.Capabilities }

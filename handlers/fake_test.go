@@ -35,10 +35,12 @@ type fake struct {
 	err   error
 	hold  func(ctx context.Context) error // runs in each call
 	key   apikey.Key
+
+	verified apikey.VerificationState // what VerifyEvents answers
 }
 
 func newFake() *fake {
-	return &fake{key: apikey.Key{
+	return &fake{verified: apikey.VerificationRunning, key: apikey.Key{
 		Definition: apikey.Definition{
 			ID: keyID, RootID: keyID, Kind: apikey.KindAPI, Name: "billing worker", Owner: "acme", Environment: apikey.Live,
 			Labels: map[string]string{}, AuthMethod: apikey.ClientSecretBasic, Scopes: []string{"orders:read"}, Audiences: []string{},
@@ -173,6 +175,14 @@ func (f *fake) Doctor(ctx context.Context) (apikey.Diagnosis, error) {
 
 func (f *fake) SigningKeys(ctx context.Context) ([]apikey.SigningKey, error) {
 	return []apikey.SigningKey{{KID: "new", Alg: "ES256", Bits: 256, Signs: true, CreatedAt: &then}, {KID: "old", Alg: "RS256", Bits: 4096, ReplacedAt: &then, RetirableAt: &then}}, f.did(ctx, "signing keys", nil)
+}
+
+func (f *fake) VerifyEvents(ctx context.Context) (apikey.Verification, error) {
+	return apikey.Verification{State: f.verified, Total: 7, BegunAt: &then}, f.did(ctx, "verify events", nil)
+}
+
+func (f *fake) Verification(ctx context.Context) (apikey.Verification, error) {
+	return apikey.Verification{State: apikey.VerificationBroken, Checked: 2, Total: 7, BegunAt: &then, EndedAt: &then, FirstWrong: 3, Reason: "it is missing"}, f.did(ctx, "verification", nil)
 }
 
 func (f *fake) Policies(ctx context.Context, owner string) (apikey.EffectivePolicies, error) {

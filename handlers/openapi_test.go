@@ -88,8 +88,8 @@ func TestOpenAPIRoutes(t *testing.T) {
 	}
 	slices.Sort(got)
 	want := []string{
-		"DELETE /v1/keys/{id}", "DELETE /v1/keys/{id}/public-keys/{kid}", "GET /health/alive", "GET /health/ready", "GET /status/jwks.json", "GET /status/{n}", "GET /v1/capabilities", "GET /v1/doctor", "GET /v1/events",
-		"GET /v1/keys", "GET /v1/keys/{id}", "GET /v1/keys/{id}/events", "GET /v1/keys/{id}/public-keys", "GET /v1/keys/{id}/usage", "GET /v1/operations/{id}", "GET /v1/policies", "GET /v1/policies/violations", "GET /v1/self", "GET /v1/signing-keys", "PATCH /v1/keys/{id}", "POST /v1/introspect", "POST /v1/keys",
+		"DELETE /v1/keys/{id}", "DELETE /v1/keys/{id}/public-keys/{kid}", "GET /health/alive", "GET /health/ready", "GET /status/jwks.json", "GET /status/{n}", "GET /v1/capabilities", "GET /v1/doctor", "GET /v1/events", "GET /v1/events/verification",
+		"GET /v1/keys", "GET /v1/keys/{id}", "GET /v1/keys/{id}/events", "GET /v1/keys/{id}/public-keys", "GET /v1/keys/{id}/usage", "GET /v1/operations/{id}", "GET /v1/policies", "GET /v1/policies/violations", "GET /v1/self", "GET /v1/signing-keys", "PATCH /v1/keys/{id}", "POST /v1/events/verification", "POST /v1/introspect", "POST /v1/keys",
 		"POST /v1/keys/{id}/disable", "POST /v1/keys/{id}/enable", "POST /v1/keys/{id}/public-keys", "POST /v1/keys/{id}/revoke",
 		"POST /v1/keys/{id}/rotations", "POST /v1/keys/{id}/rotations/complete", "POST /v1/keys/{id}/tokens/revoke",
 		"POST /v1/owners/{owner}/disable", "POST /v1/owners/{owner}/enable", "POST /v1/owners/{owner}/revoke", "POST /v1/owners/{owner}/tokens/revoke",

@@ -44,6 +44,8 @@ func (s *server) routes(e *gin.Engine) error {
 	add(s, api, route{at: "GET /v1/keys/{id}/events", id: "list-key-events", summary: "What happened to a key, newest first", right: audit, errors: []int{422}}, s.keyEvents)
 	add(s, api, route{at: "GET /v1/keys/{id}/usage", id: "get-key-usage", summary: "Count the tokens that a key asked for, by hour or day", right: read, errors: []int{422}}, s.usage)
 	add(s, api, route{at: "GET /v1/events", id: "list-events", summary: "Everything that happened, oldest first, as a feed", right: audit, errors: []int{422}}, s.events)
+	add(s, api, route{at: "POST /v1/events/verification", id: "verify-events", also: 202, summary: "Begin to check that no event was altered, removed or added, or join the check under way", right: apikey.Admin}, s.verifyEvents)
+	add(s, api, route{at: "GET /v1/events/verification", id: "get-verification", summary: "How far the check of the events has come, or what it found", right: apikey.Admin}, s.verification)
 	add(s, api, route{at: "GET /v1/capabilities", id: "get-capabilities", summary: "What this installation can do", right: read}, s.capabilities)
 	add(s, api, route{at: "GET /v1/doctor", id: "get-diagnosis", summary: "What is wrong with this installation, and what to do", right: apikey.Admin}, s.doctor)
 	add(s, api, route{at: "GET /v1/signing-keys", id: "list-signing-keys", summary: "The keys with which Hydra signs JWT access tokens, newest first", right: apikey.Admin}, s.signingKeys)

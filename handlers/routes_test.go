@@ -64,6 +64,8 @@ func TestRoutes(t *testing.T) {
 		{"GET", "/v1/events?after=9&limit=1", "", 200, "events", apikey.FeedParams{After: 9, Limit: 1}, `{"data":[],"next_cursor":"9"}`},
 		{"GET", "/v1/events?order=newest&before=9&action=key.disabled&key_id=k&principal=user:ana&since=2026-11-23T12:00:00Z", "", 200, "events",
 			apikey.FeedParams{Before: 9, Newest: true, Action: apikey.ActionDisable, KeyID: "k", Principal: "user:ana", Since: &then}, `{"data":[]`},
+		{"POST", "/v1/events/verification", "", 202, "verify events", nil, `{"state":"running","checked":0,"total":7,"begun_at":"2026-11-23T12:00:00Z","ended_at":null}`},
+		{"GET", "/v1/events/verification", "", 200, "verification", nil, `"state":"broken","checked":2,"total":7,"begun_at":"2026-11-23T12:00:00Z","ended_at":"2026-11-23T12:00:00Z","first_wrong":3,"reason":"it is missing"}`},
 		{"GET", "/v1/capabilities", "", 200, "capabilities", nil, `"name_length":100`},
 		{"POST", "/v1/keys", `{"name":"n","scopes":["a","b"],"expires_at":null}`, 201, "create", apikey.CreateParams{Name: "n", Scopes: scopes, ExpiresAt: apikey.Null[time.Time](), IdempotencyKey: idem}, `"key":{`},
 		{"GET", "/v1/doctor", "", 200, "doctor", nil, `{"result":"fail","version":"v1","checked_at":"2026-11-23T12:00:00Z","checks":[{"name":"ledger","result":"pass","seen":"s","why":"w"},{"name":"token_hook","result":"fail","seen":"s","why":"w","fix":"f"}]}`},
@@ -98,6 +100,20 @@ func TestRoutes(t *testing.T) {
 				t.Error("the secret left")
 			}
 		})
+	}
+}
+
+// A verification under way is 202 and says where to ask; a result that serves is
+// 200.
+func TestVerifyEvents(t *testing.T) {
+	b := newBench(t, nil)
+	res, _ := b.do(request("POST", "/v1/events/verification", ""))
+	if res.StatusCode != 202 || res.Header.Get("Location") != "/v1/events/verification" {
+		t.Errorf("under way: %d, Location %q", res.StatusCode, res.Header.Get("Location"))
+	}
+	b.verified = apikey.VerificationIntact
+	if res, body := b.do(request("POST", "/v1/events/verification", "")); res.StatusCode != 200 || res.Header.Get("Location") != "" || !strings.Contains(body, `"state":"intact"`) {
+		t.Errorf("found already: %d, Location %q, %s", res.StatusCode, res.Header.Get("Location"), body)
 	}
 }
 

@@ -63,30 +63,12 @@ type headRow struct {
 	Mac     string
 }
 
-// Head is a place in the chain of events: an id and the MAC stored with it. Kept
-// apart from the ledger, it proves later that nothing up to it was cut off.
-type Head struct {
-	ID  int64
-	MAC string // hex
-}
-
-// Head returns the newest event's id, 0 if there is none, and its MAC in hex.
+// Head implements [apikey.EventChain].
 func (d *DB) Head(ctx context.Context) (id int64, mac string, err error) {
 	var h headRow
 	err = d.read.NewRaw("SELECT event_id, mac FROM chain WHERE id = 1").Scan(ctx, &h.EventID, &h.Mac)
 	return h.EventID, h.Mac, fault("read head", err)
 }
-
-// Verification is what a check of the chain found.
-type Verification struct {
-	Events   int64  // how many are as they were written, from the first on
-	Head     Head   // the last of them
-	FirstBad int64  // id of the first event that is altered or missing; 0: none
-	Reason   string // what is wrong with it; "" if all is well
-}
-
-// Intact reports whether the whole chain is as it was written.
-func (v Verification) Intact() bool { return v.Reason == "" }
 
 // verifyAtOnce is how many events are held in memory.
 const verifyAtOnce = 500
@@ -104,16 +86,13 @@ type eventRow struct {
 	Denial  int64
 }
 
-// VerifyChain checks every event: that it is as it was written, at its place,
-// that none is missing, and that the chain reaches to the head the ledger keeps
-// and to noted, one kept elsewhere (zero: none). It may run while the ledger is
-// in use. progress (nil: none) hears now and then how many events are checked.
-// What is wrong stands in the answer; the error is for a check that could not
-// be made.
-func (d *DB) VerifyChain(ctx context.Context, noted Head, progress func(n int64)) (Verification, error) {
-	v := Verification{Head: Head{MAC: genesis(d.installation)}}
+// VerifyChain implements [apikey.EventChain]. It reads a page after the other,
+// each by a statement of its own: no transaction stays open meanwhile, so that
+// it holds up no writer, no vacuum and no checkpoint of SQLite's log.
+func (d *DB) VerifyChain(ctx context.Context, noted apikey.Head, progress func(n int64)) (apikey.ChainCheck, error) {
+	v := apikey.ChainCheck{Head: apikey.Head{MAC: genesis(d.installation)}}
 	if noted.ID == 0 && noted.MAC != "" && noted.MAC != v.Head.MAC {
-		return v.bad(0, "the head noted earlier is of another ledger"), nil
+		return broken(v, 0, "the head noted earlier is of another ledger"), nil
 	}
 	for {
 		var rows []eventRow
@@ -124,11 +103,11 @@ func (d *DB) VerifyChain(ctx context.Context, noted Head, progress func(n int64)
 		}
 		for _, e := range rows {
 			if reason := d.chain.check(v.Head, e); reason != "" {
-				return v.bad(v.Head.ID+1, reason), nil
+				return broken(v, v.Head.ID+1, reason), nil
 			}
-			v.Events, v.Head = v.Events+1, Head{e.ID, e.Mac}
+			v.Events, v.Head = v.Events+1, apikey.Head{ID: e.ID, MAC: e.Mac}
 			if e.ID == noted.ID && e.Mac != noted.MAC {
-				return v.bad(e.ID, "it is not the one that was noted as head: the chain was written anew"), nil
+				return broken(v, e.ID, "it is not the one that was noted as head: the chain was written anew"), nil
 			}
 		}
 		if progress != nil {
@@ -144,7 +123,7 @@ func (d *DB) VerifyChain(ctx context.Context, noted Head, progress func(n int64)
 }
 
 // atEnd judges the end of the chain. more: events were added meanwhile.
-func (d *DB) atEnd(ctx context.Context, v Verification, noted Head) (more bool, _ Verification, err error) {
+func (d *DB) atEnd(ctx context.Context, v apikey.ChainCheck, noted apikey.Head) (more bool, _ apikey.ChainCheck, err error) {
 	var head headRow
 	var last int64
 	err = d.read.NewRaw("SELECT event_id, mac, (SELECT COALESCE(MAX(id), 0) FROM events) AS last FROM chain WHERE id = 1").Scan(ctx, &head.EventID, &head.Mac, &last)
@@ -154,15 +133,15 @@ func (d *DB) atEnd(ctx context.Context, v Verification, noted Head) (more bool, 
 	case last > v.Head.ID:
 		return true, v, nil
 	case head.EventID > v.Head.ID, noted.ID > v.Head.ID:
-		return false, v.bad(v.Head.ID+1, "it is missing, and all after it: the end was cut off"), nil
+		return false, broken(v, v.Head.ID+1, "it is missing, and all after it: the end was cut off"), nil
 	case head.EventID < v.Head.ID || head.Mac != v.Head.MAC:
-		return false, v.bad(v.Head.ID, "the head that the ledger keeps is not this event"), nil
+		return false, broken(v, v.Head.ID, "the head that the ledger keeps is not this event"), nil
 	}
 	return false, v, nil
 }
 
 // check says what is wrong with the event that follows before, "" if nothing.
-func (c chain) check(before Head, e eventRow) string {
+func (c chain) check(before apikey.Head, e eventRow) string {
 	if e.ID != before.ID+1 {
 		return "it is missing"
 	}
@@ -184,7 +163,8 @@ func (c chain) check(before Head, e eventRow) string {
 	return ""
 }
 
-func (v Verification) bad(id int64, reason string) Verification {
+// broken is v with what is wrong.
+func broken(v apikey.ChainCheck, id int64, reason string) apikey.ChainCheck {
 	v.FirstBad, v.Reason = id, reason
 	return v
 }

@@ -57,13 +57,13 @@ func changed(t *testing.T, db *ledger.DB, n int) apikey.Definition {
 	return d
 }
 
-func head(t *testing.T, db *ledger.DB) ledger.Head {
+func head(t *testing.T, db *ledger.DB) apikey.Head {
 	t.Helper()
 	id, mac, err := db.Head(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	return ledger.Head{ID: id, MAC: mac}
+	return apikey.Head{ID: id, MAC: mac}
 }
 
 // Whoever alters, removes, moves or adds an event without the server secret is
@@ -124,7 +124,7 @@ func TestChainWrittenAnew(t *testing.T) {
 			}
 		}
 		changed(t, db, 5)
-		if v, err := db.VerifyChain(t.Context(), ledger.Head{}, nil); err != nil || !v.Intact() || v.Events != 7 || v.Head != head(t, db) {
+		if v, err := db.VerifyChain(t.Context(), apikey.Head{}, nil); err != nil || !v.Intact() || v.Events != 7 || v.Head != head(t, db) {
 			t.Errorf("by itself: got %+v, %v", v, err)
 		}
 		if v, err := db.VerifyChain(t.Context(), noted, nil); err != nil || v.FirstBad != 3 {
@@ -145,7 +145,7 @@ func TestChainSecretChange(t *testing.T) {
 		db = open(t, ledger.Config{URL: url, ServerSecrets: append([]apikey.Secret{fresh}, serverSecrets...)})
 		changed(t, db, 1)
 		var heard []int64
-		v, err := db.VerifyChain(t.Context(), ledger.Head{}, func(n int64) { heard = append(heard, n) })
+		v, err := db.VerifyChain(t.Context(), apikey.Head{}, func(n int64) { heard = append(heard, n) })
 		if err != nil || !v.Intact() || v.Events != 603 || heard[0] != 500 || heard[len(heard)-1] != 603 {
 			t.Errorf("got %+v, %v, progress %v", v, err, heard)
 		}
@@ -153,7 +153,7 @@ func TestChainSecretChange(t *testing.T) {
 			t.Fatal(err)
 		}
 		db = open(t, ledger.Config{URL: url, ServerSecrets: []apikey.Secret{fresh}})
-		if v, err := db.VerifyChain(t.Context(), ledger.Head{}, nil); err != nil || v.FirstBad != 1 || !strings.Contains(v.Reason, "not configured") {
+		if v, err := db.VerifyChain(t.Context(), apikey.Head{}, nil); err != nil || v.FirstBad != 1 || !strings.Contains(v.Reason, "not configured") {
 			t.Errorf("without the old secret: got %+v, %v", v, err)
 		}
 		if err := db.Close(); err != nil {

@@ -42,7 +42,7 @@ func denialEvents(t *testing.T, db *ledger.DB, id string) (out []string) {
 // intact checks the chain of events.
 func intact(t *testing.T, db *ledger.DB) {
 	t.Helper()
-	if v, err := db.VerifyChain(t.Context(), ledger.Head{}, nil); err != nil || !v.Intact() {
+	if v, err := db.VerifyChain(t.Context(), apikey.Head{}, nil); err != nil || !v.Intact() {
 		t.Errorf("the chain: %+v, %v", v, err)
 	}
 }

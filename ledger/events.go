@@ -31,7 +31,7 @@ func (t tx) append(ctx context.Context, events ...apikey.Event) error {
 	var rows [][]any
 	first, mac := head.EventID-int64(len(events))+1, head.Mac
 	for i, e := range events {
-		e.ID = first + int64(i)
+		e.ID, e.KeyName = first+int64(i), ""
 		payload, err := jsonText(e)
 		if err != nil {
 			return err

@@ -44,7 +44,7 @@ func TestSQLiteFull(t *testing.T) {
 	if _, n, err := db.Keys(t.Context(), apikey.Query{Kind: apikey.KindAPI, Count: true}); err != nil || n != kept+1 {
 		t.Errorf("got %d keys, %v; want %d", n, err, kept+1)
 	}
-	if v, err := db.VerifyChain(t.Context(), ledger.Head{}, nil); err != nil || !v.Intact() || v.Events != int64(kept+1) {
+	if v, err := db.VerifyChain(t.Context(), apikey.Head{}, nil); err != nil || !v.Intact() || v.Events != int64(kept+1) {
 		t.Errorf("got %+v, %v", v, err)
 	}
 }
@@ -86,7 +86,7 @@ func TestPostgresGoneAndBack(t *testing.T) {
 		}
 		record(t, db, d.ID)
 	}
-	if v, err := db.VerifyChain(t.Context(), ledger.Head{}, nil); err != nil || !v.Intact() || v.Events != 4 {
+	if v, err := db.VerifyChain(t.Context(), apikey.Head{}, nil); err != nil || !v.Intact() || v.Events != 4 {
 		t.Errorf("got %+v, %v", v, err)
 	}
 }
@@ -145,7 +145,7 @@ func TestOneKeyManyWriters(t *testing.T) {
 		if r := record(t, ledgers[0], d.ID); r.Revision != 1+done.Load() || done.Load() != int64(40*len(ledgers)) {
 			t.Errorf("revision %d after %d changes", r.Revision, done.Load())
 		}
-		if v, err := ledgers[0].VerifyChain(t.Context(), ledger.Head{}, nil); err != nil || !v.Intact() || v.Events != 1+done.Load() {
+		if v, err := ledgers[0].VerifyChain(t.Context(), apikey.Head{}, nil); err != nil || !v.Intact() || v.Events != 1+done.Load() {
 			t.Errorf("got %+v, %v", v, err)
 		}
 	})

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
 
 	"github.com/uptrace/bun"
@@ -67,6 +68,30 @@ func (d *DB) pended(ctx context.Context, id string, v apikey.View) (rows []pende
 	}
 	err = d.read.ScanRows(ctx, found, &rows)
 	return rows, err
+}
+
+// KeyNames implements [apikey.Ledger]. Names stand in the definitions alone.
+func (d *DB) KeyNames(ctx context.Context, ids []string, v apikey.View) (map[string]string, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	sel := d.read.NewSelect().Column("id", "definition").TableExpr("keys").Where("id IN (?)", bun.List(ids))
+	if len(v.Owners) > 0 {
+		sel.Where("owner IN (?)", bun.List(v.Owners))
+	}
+	var rows []struct{ ID, Definition string }
+	if err := sel.Scan(ctx, &rows); err != nil {
+		return nil, fault("read names of keys", err)
+	}
+	out := make(map[string]string, len(rows))
+	for _, r := range rows {
+		var key struct{ Name string }
+		if err := json.Unmarshal([]byte(r.Definition), &key); err != nil {
+			return nil, undecodable("keys", r.ID, err)
+		}
+		out[r.ID] = key.Name
+	}
+	return out, nil
 }
 
 // records reads what sel selects, with what is pending.

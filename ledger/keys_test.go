@@ -3,6 +3,7 @@ package ledger_test
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -187,6 +188,41 @@ func TestKeysPending(t *testing.T) {
 		want := map[string]string{idle.ID: "[]", busy.ID: fmt.Sprint([]apikey.PendingChange{{Op: op, Action: apikey.ActionRevoke, State: apikey.ChangeBegun}})}
 		if diff := gocmp.Diff(want, got); diff != "" {
 			t.Error(diff)
+		}
+	})
+}
+
+// Names are those of today, for the keys within the view. What an event is called
+// by is no part of the record.
+func TestKeyNames(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *ledger.DB, _ string) {
+		ours := created(t, db, func(d *apikey.Definition) { d.Name = `"quoted" <b>` })
+		theirs := created(t, db, func(d *apikey.Definition) { d.Name, d.Owner = "theirs", "globex" })
+		for _, c := range []struct {
+			owners []string
+			want   map[string]string
+		}{
+			{nil, map[string]string{ours.ID: ours.Name, theirs.ID: "theirs"}},
+			{[]string{"acme"}, map[string]string{ours.ID: ours.Name}},
+			{[]string{"other", "globex"}, map[string]string{theirs.ID: "theirs"}},
+		} {
+			got, err := db.KeyNames(t.Context(), []string{ours.ID, "key_live_none", theirs.ID}, apikey.View{Owners: c.owners})
+			if err != nil || !maps.Equal(got, c.want) {
+				t.Errorf("for %v: %v, %v; want %v", c.owners, got, err, c.want)
+			}
+		}
+		if got, err := db.KeyNames(t.Context(), nil, apikey.View{}); err != nil || len(got) > 0 {
+			t.Errorf("of none: %v, %v", got, err)
+		}
+		begun := begin(t, db, asking(apikey.ActionUpdate, ours))
+		f := finishing(begun.Change)
+		f.Event.KeyName = "must not be stored"
+		if err := db.Finish(t.Context(), f); err != nil {
+			t.Fatal(err)
+		}
+		events, err := db.Events(t.Context(), apikey.EventQuery{Descending: true, Limit: 1})
+		if err != nil || len(events) != 1 || events[0].KeyName != "" {
+			t.Errorf("stored: %+v, %v", events, err)
 		}
 	})
 }

@@ -123,7 +123,7 @@ func TestSQLiteLock(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer r.Close() //nolint:errcheck // it only looked
-		if v, err := r.VerifyChain(t.Context(), ledger.Head{}, nil); err != nil || !v.Intact() || v.Events != 1 {
+		if v, err := r.VerifyChain(t.Context(), apikey.Head{}, nil); err != nil || !v.Intact() || v.Events != 1 {
 			t.Errorf("got %+v, %v", v, err)
 		}
 		_, err = r.Begin(t.Context(), asking(apikey.ActionCreate, definition(nil)))

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tokenos/tokenos/apikey"
 	"github.com/tokenos/tokenos/config"
 	"github.com/tokenos/tokenos/ledger"
 )
@@ -43,7 +44,7 @@ func (p program) audit() *cobra.Command {
 	return c
 }
 
-func (p program) verifyAudit(ctx context.Context, cfg *config.Config, noted ledger.Head) (err error) {
+func (p program) verifyAudit(ctx context.Context, cfg *config.Config, noted apikey.Head) (err error) {
 	lc := ledgerConfig(cfg, p.logger("warn", cfg.Log.Format))
 	lc.ReadOnly = true
 	db, err := ledger.Open(ctx, lc)
@@ -63,20 +64,20 @@ func (p program) verifyAudit(ctx context.Context, cfg *config.Config, noted ledg
 	if !v.Intact() {
 		return fmt.Errorf("the audit is not as it was written: event %d: %s (%d events before it are good)", v.FirstBad, v.Reason, v.Events)
 	}
-	_, err = fmt.Fprintf(p.stdout, "%d events, all as they were written; head %d:%s\n", v.Events, v.Head.ID, v.Head.MAC)
+	_, err = fmt.Fprintf(p.stdout, "%d events, all as they were written; head %s\n", v.Events, v.Head)
 	return err
 }
 
 // parseHead reads "ID:MAC", "" as no head.
-func parseHead(s string) (ledger.Head, error) {
+func parseHead(s string) (apikey.Head, error) {
 	if s == "" {
-		return ledger.Head{}, nil
+		return apikey.Head{}, nil
 	}
 	number, mac, ok := strings.Cut(s, ":")
 	id, err := strconv.ParseInt(number, 10, 64)
 	_, notHex := hex.DecodeString(mac)
 	if !ok || err != nil || id < 0 || mac == "" || notHex != nil {
-		return ledger.Head{}, usagef("--head must be ID:MAC, as `tokenos audit verify` and the server's log write it")
+		return apikey.Head{}, usagef("--head must be ID:MAC, as `tokenos audit verify` and the server's log write it")
 	}
-	return ledger.Head{ID: id, MAC: mac}, nil
+	return apikey.Head{ID: id, MAC: mac}, nil
 }

@@ -31,6 +31,8 @@ func testRights(t *testing.T, f Fixture) {
 			return err
 		}},
 		"doctor":       {apikey.Admin, func(a apikey.API, ctx context.Context) error { _, err := a.Doctor(ctx); return err }},
+		"verify":       {apikey.Admin, func(a apikey.API, ctx context.Context) error { _, err := a.VerifyEvents(ctx); return err }},
+		"verified":     {apikey.Admin, func(a apikey.API, ctx context.Context) error { _, err := a.Verification(ctx); return err }},
 		"signing keys": {apikey.Admin, func(a apikey.API, ctx context.Context) error { _, err := a.SigningKeys(ctx); return err }},
 		"update": {apikey.KeysWrite, func(a apikey.API, ctx context.Context) error {
 			_, err := a.Update(ctx, id, apikey.UpdateParams{Name: &name})

@@ -55,6 +55,8 @@ func Run(t *testing.T, f Fixture) {
 		"list":        testList,
 		"events":      testEvents,
 		"feed":        testFeed,
+		"verify":      testVerify,
+		"key names":   testKeyNames,
 		"usage":       testUsage,
 		"unused":      testUnused,
 		"operations":  testOperations,

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/tokenos/tokenos/apikey"
-	"github.com/tokenos/tokenos/ledger"
 )
 
 // settling is what must pass until nothing is due for a second look any more.
@@ -172,7 +171,7 @@ func (s *simulation) checkChain(ctx context.Context) {
 	}
 	id, mac, err := db.Head(ctx)
 	s.must(err)
-	s.head = ledger.Head{ID: id, MAC: mac}
+	s.head = apikey.Head{ID: id, MAC: mac}
 }
 
 // checkRotations checks that no chain has more than two keys that are not over.

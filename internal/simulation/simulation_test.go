@@ -33,7 +33,6 @@ import (
 	"github.com/tokenos/tokenos/internal/apikeytest"
 	"github.com/tokenos/tokenos/internal/hydratest"
 	"github.com/tokenos/tokenos/internal/pgtest"
-	"github.com/tokenos/tokenos/ledger"
 )
 
 var (
@@ -93,7 +92,7 @@ type simulation struct {
 	weather    weather
 	planned    map[int]storm
 	strained   bool // something has failed for real since the last quiet point
-	head       ledger.Head
+	head       apikey.Head
 	tally      tally
 }
 
