@@ -54,8 +54,8 @@ type API interface {
 	Events(ctx context.Context, p FeedParams) (Page[Event], error)
 	// VerifyEvents begins to check that no event was altered, removed or added, or
 	// joins the check that is under way; it goes on by itself, and Verification
-	// tells how far it has come. One that came to a result within the last minute
-	// serves again. Both need the right admin and a caller who is not bound to
+	// tells how far it has come. A result serves again for as long as it took, at
+	// least 5 seconds. Both need the right admin and a caller who is not bound to
 	// owners, and tell of the one process that is asked.
 	VerifyEvents(ctx context.Context) (Verification, error)
 	Verification(ctx context.Context) (Verification, error)

@@ -44,7 +44,7 @@ func TestVerifyAltered(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				w.Clock.Advance(time.Minute)
+				w.Clock.Advance(5 * time.Second)
 				return v
 			}
 			if v := look(); v.State != apikey.VerificationIntact || v.Checked != 3 || v.Total != 3 || !strings.HasPrefix(v.Head, "3:") {

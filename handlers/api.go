@@ -131,7 +131,7 @@ func add[I, O any](s *server, api huma.API, r route, handle func(context.Context
 		}
 		if r.id == "verify-events" {
 			pending.Description = "It is under way: GET tells how far it has come"
-			op.Responses["200"].Description = "What was found less than a minute ago"
+			op.Responses["200"].Description = "What was found a moment ago"
 		}
 		op.Responses["202"] = &pending
 	case http.StatusOK:

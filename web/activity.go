@@ -99,6 +99,8 @@ type activityView struct {
 	next   string
 	wrong  []apikey.FieldError
 	now    time.Time
+
+	verification verificationView
 }
 
 func (d *Dashboard) activity(w http.ResponseWriter, r *http.Request) error {
@@ -117,6 +119,8 @@ func (d *Dashboard) activity(w http.ResponseWriter, r *http.Request) error {
 	}
 	if partial(r) {
 		w.Header().Set("HX-Push-Url", v.query.url())
+	} else if v.verification, err = d.verificationOf(r); err != nil {
+		return err
 	}
 	return d.show(w, r, frame{title: "Activity", section: "activity"}, activityContent(v), activityResults(v))
 }

@@ -39,6 +39,8 @@ const (
 	shortcutsPath = "/settings/shortcuts"
 	lookUpPath    = "/tools/look-up"
 	docsPath      = "/docs"
+
+	verificationPath = activityPath + "/verification"
 )
 
 // firstTokenPath and so on are pages of one key. revealedPath is what a page with a
@@ -79,6 +81,8 @@ func (d *Dashboard) routes() *http.ServeMux {
 		{at: "POST /settings/sessions/{id}/end", do: d.endSession},
 		{at: "POST /settings/shortcuts", do: d.shortcuts},
 		{at: "GET /activity", right: apikey.AuditRead, do: d.activity},
+		{at: "GET /activity/verification", right: apikey.Admin, do: d.verification},
+		{at: "POST /activity/verification", right: apikey.Admin, do: d.verify},
 		{at: "GET /docs", open: true, do: d.reference},
 		{at: "GET /tools", do: d.tools},
 		{at: "POST /tools/look-up", right: apikey.TokensIntrospect, do: d.lookUp},
