@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tokenos/tokenos/internal/apikeytest"
 	"github.com/tokenos/tokenos/internal/runtest"
 )
 
@@ -29,9 +31,10 @@ const browserLinks = 8
 func TestBrowser(t *testing.T) {
 	t.Parallel()
 	runner, chromium := runtest.Playwright(t, "the dashboard in a browser")
-	dev, links := startDev(t)
+	folder := t.TempDir()
+	dev, links := startDev(t, folder)
 	out, errOut, err := runner.Run(t, browserFiles(t), "playwright.config.mjs", "TOKENOS_CHROMIUM="+chromium, "TOKENOS_BROWSER_OUTPUT="+t.TempDir(),
-		"TOKENOS_DEV="+string(dev), "TOKENOS_DASHBOARD="+address(t, dev), "TOKENOS_LINKS="+links)
+		"TOKENOS_DEV="+string(dev), "TOKENOS_DASHBOARD="+address(t, dev), "TOKENOS_LINKS="+links, "TOKENOS_TAMPER="+tamper(t, folder))
 	if err != nil {
 		t.Errorf("%v\n%s%s", err, out, errOut)
 	}
@@ -74,10 +77,27 @@ func browserFiles(t *testing.T) map[string]string {
 
 var aLink = regexp.MustCompile(`http://\S+/sign-in/once/\S+`)
 
-// startDev runs `tokenos dev` until the test ends, and has it print links.
-func startDev(t *testing.T) (info []byte, links string) {
+// tamper is an address at which a POST alters the newest event of the ledger in the
+// folder, as somebody with access to the database could.
+func tamper(t *testing.T, folder string) string {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(folder, "*", "ledger.db"))
+	if err != nil || len(found) != 1 {
+		t.Fatalf("the ledger is one of %v, %v", found, err)
+	}
+	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		apikeytest.Alter(t, "sqlite://"+found[0], `UPDATE events SET payload = REPLACE(payload, '"principal":"', '"principal":"not ') WHERE id = (SELECT MAX(id) FROM events)`)
+	}))
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
+// startDev runs `tokenos dev` until the test ends, with its folder in that one, and
+// has it print links.
+func startDev(t *testing.T, folder string) (info []byte, links string) {
 	t.Helper()
 	cmd := exec.Command(build(t, "cmd/tokenos"), "dev", "--memory", "-o", "json", "--port", "0", "--hydra-public-port", "0", "--hydra-admin-port", "0")
+	cmd.Env = append(os.Environ(), "TMPDIR="+folder)
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

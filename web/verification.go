@@ -44,7 +44,7 @@ func (v verificationView) command() string {
 	if v.found.Head != "" {
 		return "tokenos audit verify --head " + v.found.Head
 	}
-	return "tokenos audit verify"
+	return "tokenos audit verify --head ID:MAC"
 }
 
 // most is the end of the progress: events are added meanwhile.

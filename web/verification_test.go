@@ -35,7 +35,7 @@ func TestVerification(t *testing.T) {
 		t.Fatal(err)
 	}
 	part := b.get(verificationPath+"?look=1", htmx("div#verification-state")...)
-	head := part.Find(".facts copy-text code").Text()
+	head := part.Find(".rules copy-text code").Text()
 	if strings.Contains(part.body, "<html") || part.Find("[hx-get]").Length() > 0 || !strings.HasPrefix(head, "3:") || !strings.Contains(part.text(".state-title.ok"), "The record is as it was written") || part.Find("dd").First().Text() != "3, from the first on" {
 		t.Errorf("intact: %s", part.body)
 	}
@@ -100,15 +100,16 @@ func TestEventNames(t *testing.T) {
 	}
 	short := kept.ID[:13] + "\u2026" + kept.ID[len(kept.ID)-5:]
 	b := s.as(t, web.RoleViewer)
-	for path, line := range map[string]string{"/activity": ".event-key", "/": `[aria-labelledby="recent-title"] li .check-line`} {
+	for path, line := range map[string]string{"/activity": ".event", "/": `[aria-labelledby="recent-title"] li .check-line`} {
 		got := b.get(path)
 		wantClean(t, path, got)
 		lines := got.Find(line)
 		first, last := lines.First(), lines.Last()
-		if link := first.Find("a"); link.Length() > 0 || !strings.Contains(first.Text(), gone.ID) {
+		if name := first.Find(".key-name"); name.Length() > 0 || first.Find("code").First().Text() != gone.ID {
 			t.Errorf("%s: of a deleted key: %s", path, first.Text())
 		}
-		if link := last.Find("a"); link.Text() != "renamed "+hostile[0] || link.AttrOr("href", "") != "/keys/"+kept.ID || last.Find("code").Text() != short || last.Find("code").AttrOr("title", "") != kept.ID {
+		link, code := last.Find("a.key-name"), last.Find("code").First()
+		if last.Find(".key-name").First().Text() != "renamed "+hostile[0] || link.Text() != "renamed "+hostile[0] || link.AttrOr("href", "") != "/keys/"+kept.ID || code.Text() != short || code.AttrOr("title", "") != kept.ID {
 			t.Errorf("%s: of a key: %s", path, last.Text())
 		}
 	}

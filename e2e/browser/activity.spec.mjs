@@ -19,3 +19,37 @@ test('activity: newest first, narrowed in place, with what changed', async ({ si
   await site.goBack()
   await expect(site.locator('summary', { hasText: 'Key disabled' })).toBeVisible()
 })
+
+test('the record is verified, and an altered event is named', async ({ site }) => {
+  await key({ name: 'the <b>last</b> one', owner: 'initech' })
+  await site.goto('/activity')
+  await expect(site.locator('.event').first()).toContainText('the <b>last</b> one')
+  const card = site.getByRole('region', { name: 'Is this record as it was written?' })
+  const verify = card.getByRole('button', { name: 'Verify the chain' })
+  const state = card.getByRole('status')
+
+  await site.route('**/activity/verification?look=1', async (route) => { // held back until it was looked at
+    await everyLook(site, 'verification-running')
+    await route.continue()
+  }, { times: 1 })
+  await verify.press('Enter')
+  await expect(state.getByRole('progressbar', { name: 'Events checked' })).toBeVisible()
+  await expect(state.getByText('The record is as it was written')).toBeVisible({ timeout: 20_000 })
+  await expect(verify).toBeFocused()
+  await site.context().grantPermissions(['clipboard-read', 'clipboard-write'])
+  await state.getByRole('button', { name: 'Copy the head' }).click()
+  expect(await site.evaluate(() => navigator.clipboard.readText())).toMatch(/^\d+:[0-9a-f]{64}$/)
+  await site.reload()
+  await expect(state.getByText('The record is as it was written')).toBeVisible()
+  await card.getByText('What this can and cannot prove').click()
+  await everyLook(site, 'verification-intact')
+
+  expect((await fetch(process.env.TOKENOS_TAMPER, { method: 'POST' })).ok).toBe(true)
+  await expect(async () => { // the result of before serves a few seconds
+    await verify.click()
+    await expect(state.getByText('The record is not as it was written')).toBeVisible({ timeout: 2000 })
+  }).toPass()
+  await everyLook(site, 'verification-broken')
+  await state.getByRole('link', { name: 'Look at what stands there now' }).click()
+  await expect(site.locator('.event').first()).toContainText('the <b>last</b> one')
+})
