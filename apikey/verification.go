@@ -83,6 +83,7 @@ type verifier struct {
 	mu     sync.Mutex
 	last   Verification
 	by     string        // who asked for it
+	noted  Head          // of the last that was intact; only the one who verifies reads it
 	wanted chan struct{} // told when one has begun that nobody makes yet
 }
 
@@ -172,6 +173,9 @@ func (s *Service) verify(ctx context.Context) {
 	within, cancel := context.WithTimeout(ctx, verificationTime)
 	defer cancel()
 	found, err := s.checkChain(within)
+	if err == nil && found.Intact() {
+		s.verifier.noted = found.Head
+	}
 	now := s.now()
 	s.verifier.edit(func(v *Verification) {
 		v.EndedAt, v.Checked = &now, found.Events
@@ -187,13 +191,15 @@ func (s *Service) verify(ctx context.Context) {
 	s.logVerified(ctx, found, err)
 }
 
+// checkChain checks against the head that this process found last, too: what was
+// cut off since is seen.
 func (s *Service) checkChain(ctx context.Context) (ChainCheck, error) {
 	total, _, err := s.ledger.Head(ctx)
 	if err != nil {
 		return ChainCheck{}, err
 	}
 	s.verifier.edit(func(v *Verification) { v.Total = total })
-	return s.ledger.VerifyChain(ctx, Head{}, func(n int64) {
+	return s.ledger.VerifyChain(ctx, s.verifier.noted, func(n int64) {
 		s.verifier.edit(func(v *Verification) { v.Checked = n })
 	})
 }

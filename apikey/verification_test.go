@@ -22,7 +22,8 @@ func asked(ctx context.Context, t *testing.T, s *apikey.Service) {
 }
 
 // An event that was altered in the database is found and told in the words of
-// `tokenos audit verify`; what is right again after that is found, too.
+// `tokenos audit verify`; what is right again after that is found, too. A record that
+// was intact here and has been cut off since is not intact, whatever head it keeps.
 func TestVerifyAltered(t *testing.T) {
 	t.Parallel()
 	for name, url := range map[string]func(testing.TB) string{"SQLite": apikeytest.SQLiteURL, "Postgres": pgtest.URL} {
@@ -58,6 +59,11 @@ func TestVerifyAltered(t *testing.T) {
 			apikeytest.Alter(t, url, `UPDATE events SET payload = REPLACE(payload, 'evil', 'acme') WHERE id = 2`)
 			if v := look(); v.State != apikey.VerificationIntact {
 				t.Errorf("as before: %+v", v)
+			}
+			apikeytest.Alter(t, url, `DELETE FROM events WHERE id = 3`)
+			apikeytest.Alter(t, url, `UPDATE chain SET event_id = 2, mac = (SELECT mac FROM events WHERE id = 2)`)
+			if v := look(); v.State != apikey.VerificationBroken || v.FirstWrong != 3 || v.Checked != 2 || !strings.Contains(v.Reason, "cut off") {
+				t.Errorf("cut off, and the ledger's head set back: %+v", v)
 			}
 		})
 	}

@@ -25,8 +25,8 @@ type diagnosisView struct {
 	now   time.Time
 }
 
-// mayDiagnose reports whether the person may see what doctor finds and which keys
-// sign, as [apikey.API] has it.
+// mayDiagnose reports whether the person may see what doctor finds, which keys sign
+// and whether the record is as it was written, as [apikey.API] has it.
 func mayDiagnose(p *Person) bool { return p.May(apikey.Admin) && len(p.Owners) == 0 }
 
 // diagnose shows doctor's findings: as a page of their own, or as the part that

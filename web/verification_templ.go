@@ -165,7 +165,7 @@ func verificationCard(v verificationView) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 12, "<details class=\"unfold\"><summary>What this can and cannot prove</summary><div class=\"pile\"><p>The server checks its own record. It finds what somebody has done to the database, but whoever runs the server, or has its secret as well, can have it say anything.</p><p>Stronger is a check from elsewhere against a head that was noted: the newest event and its code. The server logs one every ten minutes; keep them where nobody who can write to the database can write. With one, whoever can read the database and the server's secret also finds what was cut off or written anew:</p><p>")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 12, "<details class=\"unfold\"><summary>What this can and cannot prove</summary><div class=\"pile\"><p>It finds an event that was altered, moved, added, or removed from among the others. That the newest were cut off it sees only if this server has verified them before. And it is the server's own word: whoever runs it, or has its secret as well as the database, can have it say anything.</p><p>Stronger is a check from elsewhere against a head that was noted: the newest event and its code. The server logs one every ten minutes; keep them where nobody who can write to the database can write. With one, whoever can read the database and the server's secret also finds what was cut off or written anew:</p><p>")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
