@@ -305,7 +305,7 @@ func testDenialEvents(t *testing.T, f Fixture) {
 	f.refusedByHook(t, "an hour later", issued.Key, issued.Secret)
 	Eventually(t, "the next is told", func() bool { return len(told()) != 1 })
 	k, events := issued.Key, told()
-	want := apikey.Event{Action: apikey.ActionDeny, KeyID: k.ID, RootID: k.RootID, Owner: k.Owner, Kind: apikey.KindAPI, Revision: 2, Principal: "system:hook", Before: map[string]any{}}
+	want := apikey.Event{Action: apikey.ActionDeny, KeyID: k.ID, RootID: k.RootID, Owner: k.Owner, Kind: apikey.KindAPI, Revision: 2, Principal: "system:hook", KeyName: k.Name, Before: map[string]any{}}
 	for i, n := range []int{4, 1} { // newest first
 		want.ID, want.At = events[i].ID, events[i].At
 		want.After = map[string]any{"reason": "disabled", "denied": float64(n)}
