@@ -65,5 +65,6 @@ func (s *server) pages(c *gin.Context) {
 }
 
 func (s *server) limitPerson(ctx context.Context, principal string) error {
+	exchangeFrom(ctx).principal = principal // for the log of a refusal
 	return s.spend(ctx, s.limits.caller, principal)
 }

@@ -72,3 +72,18 @@ func TestPagesRefused(t *testing.T) {
 		t.Errorf("over the limit: %v, %v", seen[1].Refused, seen[2].Refused)
 	}
 }
+
+// Whoever is over the limit of a person is named in the log.
+func TestPagesLimitOfAPerson(t *testing.T) {
+	b := newBench(t, func(c *handlers.Config) {
+		trusting(c)
+		c.Limits.Caller = handlers.Limit{PerMinute: 1, Burst: 1}
+		c.Pages = func(_ http.ResponseWriter, _ *http.Request, v *handlers.Visit) { v.Err = v.Limit("user:bo") }
+	})
+	for range 2 {
+		b.do(request("GET", "/keys", ""))
+	}
+	if log := b.log.String(); !strings.Contains(log, `"limit":"caller"`) || strings.Count(log, `"principal":"user:bo"`) != 1 {
+		t.Errorf("logged %s", log)
+	}
+}
