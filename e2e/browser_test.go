@@ -4,6 +4,7 @@ package e2e_test
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -24,17 +26,30 @@ import (
 // browserLinks is how many links the browser's tests may use up.
 const browserLinks = 8
 
+// oneBrowser runs at a time: two would wait for each other, and for the processors.
+var oneBrowser sync.Mutex
+
 // The dashboard in a real browser: what people see and do, in both themes and on a
 // narrow screen, without a fault of accessibility, a breach of its policy or a
-// request to another origin. The tests are e2e/browser/*.spec.mjs. Pictures of every
-// page go to TOKENOS_TEST_PICTURES, if it names a folder.
+// request to another origin. The tests are e2e/browser/*.spec.mjs, here those that
+// `tokenos dev` serves. TOKENOS_TEST_BROWSER narrows them to the files that match a
+// pattern (tools, k*); pictures of every page go to TOKENOS_TEST_PICTURES, if it
+// names a folder.
 func TestBrowser(t *testing.T) {
 	t.Parallel()
+	files := browserFiles(t, func(spec string) bool { return spec != ownersSpec })
 	runner, chromium := runtest.Playwright(t, "the dashboard in a browser")
+	oneBrowser.Lock()
+	defer oneBrowser.Unlock()
 	folder := t.TempDir()
 	dev, links := startDev(t, folder)
-	out, errOut, err := runner.Run(t, browserFiles(t), "playwright.config.mjs", "TOKENOS_CHROMIUM="+chromium, "TOKENOS_BROWSER_OUTPUT="+t.TempDir(),
-		"TOKENOS_DEV="+string(dev), "TOKENOS_DASHBOARD="+address(t, dev), "TOKENOS_LINKS="+links, "TOKENOS_TAMPER="+tamper(t, folder))
+	browse(t, runner, files, "TOKENOS_CHROMIUM="+chromium, "TOKENOS_DEV="+string(dev), "TOKENOS_LINKS="+links, "TOKENOS_TAMPER="+tamper(t, folder))
+}
+
+// browse runs the files in the browser.
+func browse(t *testing.T, runner runtest.Interpreter, files map[string]string, env ...string) {
+	t.Helper()
+	out, errOut, err := runner.Run(t, files, "playwright.config.mjs", append(env, "TOKENOS_BROWSER_OUTPUT="+t.TempDir())...)
 	if err != nil {
 		t.Errorf("%v\n%s%s", err, out, errOut)
 	}
@@ -57,20 +72,31 @@ func address(t *testing.T, dev []byte) string {
 	return info.APIURL
 }
 
-// browserFiles are the tests, by name.
-func browserFiles(t *testing.T) map[string]string {
+// browserFiles are what the browser's tests consist of, by name. Of the specs they
+// are those that are wanted; without one there is nothing to test.
+func browserFiles(t *testing.T, wanted func(spec string) bool) map[string]string {
 	t.Helper()
 	found, err := filepath.Glob(runtest.Path("e2e", "browser", "*.mjs"))
 	if err != nil || len(found) < 3 {
 		t.Fatalf("found %v, %v", found, err)
 	}
-	out := map[string]string{}
+	out, specs := map[string]string{}, 0
 	for _, path := range found {
+		name := filepath.Base(path)
+		if spec, is := strings.CutSuffix(name, ".spec.mjs"); is {
+			if narrowed, err := filepath.Match(cmp.Or(os.Getenv("TOKENOS_TEST_BROWSER"), "*"), spec); err != nil || !narrowed || !wanted(spec) {
+				continue
+			}
+			specs++
+		}
 		raw, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		out[filepath.Base(path)] = string(raw)
+		out[name] = string(raw)
+	}
+	if specs == 0 {
+		t.Skip("left out by TOKENOS_TEST_BROWSER")
 	}
 	return out
 }

@@ -57,8 +57,8 @@ type credential struct {
 }
 
 // newProduct runs the program beside a Hydra of its own, whose database is dsn;
-// "": one in a file.
-func newProduct(t testing.TB, dsn string) *product {
+// "": one in a file. prepare is done before it starts.
+func newProduct(t testing.TB, dsn string, prepare ...func(*product)) *product {
 	t.Helper()
 	hook, hookSecret := freeAddress(t), rand.Text()+rand.Text()
 	p := &product{t: t, url: "https://" + freeAddress(t), binary: build(t, "cmd/tokenos")}
@@ -76,6 +76,9 @@ func newProduct(t testing.TB, dsn string) *product {
 	p.command("migrate")
 	manager := p.bootstrap("keys:read", "keys:write")
 	p.asker = p.bootstrap("tokens:introspect")
+	for _, do := range prepare {
+		do(p)
+	}
 	p.start()
 	t.Cleanup(p.kill)
 	var err error

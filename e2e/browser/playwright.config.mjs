@@ -7,11 +7,13 @@ export default defineConfig({
   testMatch: '*.spec.mjs',
   outputDir: process.env.TOKENOS_BROWSER_OUTPUT,
   workers: 1,
-  timeout: 30_000,
+  timeout: 60_000,
+  expect: { timeout: 15_000 }, // beside all the other tests
   forbidOnly: true,
   reporter: [['line']],
   use: {
-    baseURL: process.env.TOKENOS_DASHBOARD,
+    baseURL: JSON.parse(process.env.TOKENOS_DEV).api_url,
+    ignoreHTTPSErrors: 'NODE_EXTRA_CA_CERTS' in process.env, // Chromium takes no certificate by a variable
     launchOptions: {
       executablePath: process.env.TOKENOS_CHROMIUM,
       timeout: 60_000,

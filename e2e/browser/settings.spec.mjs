@@ -1,7 +1,12 @@
-import { test, expect, everyLook, signIn, spareLink } from './site.mjs'
+import { test, expect, everyLook, signIn, spareLink, dashboard } from './site.mjs'
 
 test('settings: checks and signing keys come by themselves, the theme is there from the first byte, keys can be switched off', async ({ site }) => {
+  let go
+  const held = new Promise((done) => { go = done })
+  await site.route('**/settings/checks', async (route) => { await held; await route.continue() })
   await site.goto('/settings')
+  await everyLook(site, 'settings-loading')
+  go()
   await expect(site.getByRole('heading', { name: 'What the checks found' })).toBeVisible({ timeout: 20_000 })
   await expect(site.getByRole('heading', { name: 'Keys that sign JWTs' })).toBeVisible()
   await expect(site.locator('#signing-keys li').first()).toContainText('signs new tokens')
@@ -29,7 +34,7 @@ test('settings: checks and signing keys come by themselves, the theme is there f
 })
 
 test('a session that is ended elsewhere', async ({ site, browser }) => {
-  const other = await (await browser.newContext({ baseURL: process.env.TOKENOS_DASHBOARD, userAgent: 'Other/1.0' })).newPage()
+  const other = await (await browser.newContext({ baseURL: dashboard, userAgent: 'Other/1.0' })).newPage()
   await signIn(other, spareLink)
   await other.goto('/settings')
   await site.goto('/settings')

@@ -19,6 +19,8 @@ type Interpreter struct {
 	Command []string // to which the program's file is added
 	Dir     string   // working folder; "" for that of the program
 	modules string   // becomes node_modules beside the program; "" for none
+
+	runTime time.Duration // of one run; 0: three minutes, because the first of a Go program compiles it
 }
 
 // LeaveOut ends a test that cannot run here: it is skipped with words, or a
@@ -71,6 +73,7 @@ func Playwright(t testing.TB, what string) (runner Interpreter, chromium string)
 		LeaveOut(t, what, "@playwright/test is missing: run tools/setup")
 	}
 	runner.Command = append(runner.Command, cli, "test", "--config")
+	runner.runTime = 10 * time.Minute
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
 		if path, err := exec.LookPath(name); err == nil {
 			return runner, path

@@ -2,6 +2,7 @@ package runtest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"os"
 	"os/exec"
@@ -9,9 +10,6 @@ import (
 	"testing"
 	"time"
 )
-
-// runTime bounds one run; the first of a Go program compiles it.
-const runTime = 3 * time.Minute
 
 // Run writes the files, by name, to a new folder and runs main, which is one of
 // them, with variables added to the environment. err is that of [exec.Cmd.Run].
@@ -28,7 +26,7 @@ func (i Interpreter) Run(t testing.TB, files map[string]string, main string, env
 			t.Fatal(err)
 		}
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), runTime)
+	ctx, cancel := context.WithTimeout(t.Context(), cmp.Or(i.runTime, 3*time.Minute))
 	defer cancel()
 	cmd := exec.CommandContext(ctx, i.Command[0], append(i.Command[1:len(i.Command):len(i.Command)], filepath.Join(dir, main))...)
 	cmd.Dir = dir
