@@ -3,7 +3,6 @@ package bench
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -77,7 +76,18 @@ func (p *place) serve(b *testing.B) apikey.API {
 	}
 	p.token = hydratest.MustBuy(b, hydratest.Purchase{TokenURL: p.Hydra.TokenURL(), ID: issued.Key.ID, Secret: issued.Secret.Reveal(),
 		Scopes: issued.Key.Scopes, Audiences: issued.Key.Audiences})
-	handler, err := handlers.New(handlers.Config{API: p.Service, Authenticate: p.Service.Authenticate, Introspector: p.Service, InsecureLoopback: true, Log: quiet})
+	address := serve(b, handlers.Config{API: p.Service, Authenticate: p.Service.Authenticate, Introspector: p.Service, InsecureLoopback: true, Log: quiet})
+	api, err := client.New(client.Config{BaseURL: address, Token: client.StaticToken(p.token), HTTPClient: keptAlive()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return api
+}
+
+// serve answers on a loopback port, whose address it returns, until the benchmark ends.
+func serve(b *testing.B, c handlers.Config) string {
+	b.Helper()
+	handler, err := handlers.New(c)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -96,11 +106,7 @@ func (p *place) serve(b *testing.B) apikey.API {
 			b.Error(err)
 		}
 	})
-	api, err := client.New(client.Config{BaseURL: fmt.Sprintf("http://%s", l.Addr()), Token: client.StaticToken(p.token), HTTPClient: keptAlive()})
-	if err != nil {
-		b.Fatal(err)
-	}
-	return api
+	return "http://" + l.Addr().String()
 }
 
 // keptAlive is an HTTP client with a connection for each caller.
