@@ -258,6 +258,9 @@ type ListParams struct {
 	Limit         int         `json:"limit,omitempty"`
 	Cursor        string      `json:"cursor,omitempty"`
 	Count         bool        `json:"count,omitempty"`
+	// CountMost lets a count stop there, which keeps it cheap however many keys
+	// match. Zero counts all, and so does the REST API.
+	CountMost int `json:"-"`
 	// LastUsedBefore selects keys that were made before that moment and not used since.
 	LastUsedBefore *time.Time `json:"last_used_before,omitempty"`
 	// UnusedScopes selects keys older than so many days that have a scope which

@@ -100,7 +100,7 @@ func (s *Service) look(ctx context.Context, q Query, more func(Record) bool) err
 func (s *Service) query(p ListParams, c Caller) (Query, error) {
 	v := &validation{}
 	q := Query{Owners: c.Owners, Owner: p.Owner, Kind: cmp.Or(p.Kind, KindAPI), Status: p.Status, Environment: p.Environment,
-		AuthMethod: p.AuthMethod, Scope: p.Scope, RootID: p.RootID, Now: s.now(), Count: p.Count}
+		AuthMethod: p.AuthMethod, Scope: p.Scope, RootID: p.RootID, Now: s.now(), Count: p.Count, CountMost: p.CountMost}
 	oneOf(v, "?kind", q.Kind, KindAPI, KindManagement)
 	oneOf(v, "?status", q.Status, "", StatusActive, StatusDisabled, StatusExpired, StatusRevoked)
 	oneOf(v, "?environment", q.Environment, "", Live, Test)
@@ -199,7 +199,7 @@ func pageSize(v *validation, n int) int {
 
 // cursorBinding is what a cursor goes with: it is refused elsewhere.
 func cursorBinding(p ListParams, c Caller) string {
-	p.Cursor, p.Limit, p.Count = "", 0, false
+	p.Cursor, p.Limit, p.Count, p.CountMost = "", 0, false, 0
 	raw, err := json.Marshal(struct {
 		P      ListParams
 		Owners []string

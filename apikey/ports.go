@@ -226,6 +226,7 @@ type Query struct {
 	Limit         int
 	Now           time.Time // for the derived status
 	Count         bool      // also count all matches
+	CountMost     int       // at which the count may stop; zero: nowhere
 	// UnusedSince selects keys made before it and not used since; ScopeUnusedSince
 	// keys made before it that have a scope not asked for since.
 	UnusedSince      time.Time

@@ -121,17 +121,19 @@ func (d *DB) Keys(ctx context.Context, q apikey.Query) (records []apikey.Record,
 	if q.Owner != "" && len(q.Owners) > 0 && !slices.Contains(q.Owners, q.Owner) {
 		return nil, count, nil
 	}
-	f := filterOf(q)
+	f := filterOf(q, d.dialect)
 	from, err := d.cheapest(ctx, f)
 	if err != nil {
 		return nil, count, fault("list keys", err)
 	}
 	if q.Count {
-		n, err := from.query(d, f).Count(ctx)
-		if err != nil {
+		all := from
+		if f.partial != "" { // a count has no order to walk in
+			all.by = d.dialect.readBy(f.partial)
+		}
+		if count, err = d.count(ctx, all.query(d, f), q.CountMost); err != nil {
 			return nil, -1, fault("count keys", err)
 		}
-		count = int(n)
 	}
 	if q.Limit <= 0 {
 		return nil, count, nil
@@ -143,6 +145,16 @@ func (d *DB) Keys(ctx context.Context, q apikey.Query) (records []apikey.Record,
 	}
 	records, err = d.records(ctx, from.page(d, f, q))
 	return records, count, fault("list keys", err)
+}
+
+// count is how many rows sel has; it looks at no more than most if that is set.
+func (d *DB) count(ctx context.Context, sel *bun.SelectQuery, most int) (n int, err error) {
+	sel = sel.ColumnExpr("1")
+	if most > 0 {
+		sel = sel.Limit(int64(most))
+	}
+	err = d.read.NewRaw("SELECT COUNT(*) FROM (?) AS counted", sel).Scan(ctx, &n)
+	return n, err
 }
 
 // orderOf is the column that the list is ordered by.

@@ -36,13 +36,16 @@ type filter struct {
 	terms []clause
 	// owned counts the owner's keys, for which there is an index in every order.
 	owned *clause
+	// partial is the index of the keys with the status, if that has one of its own.
+	partial string
+	dialect dialect
 }
 
 // beyondAll follows every text that begins like the one before it.
 const beyondAll = "\U0010FFFF"
 
-func filterOf(q apikey.Query) filter {
-	var f filter
+func filterOf(q apikey.Query, d dialect) filter {
+	f := filter{dialect: d}
 	and := func(text string, args ...any) { f.where = append(f.where, clause{text: text, args: args}) }
 	kind := clause{text: "kind = ?", args: []any{string(q.Kind)}}
 	if q.Kind == "" {
@@ -130,6 +133,13 @@ func (f *filter) keys(kind clause, text string, args ...any) {
 	f.term("SELECT id AS key_id FROM keys WHERE "+kind.text+" AND "+text, append(slices.Clone(kind.args), args...)...)
 }
 
+// few is keys by a status whose keys have an index of their own. It is named
+// because SQLite, which has no statistics, takes one of all keys instead.
+func (f *filter) few(index string, kind clause, text string) {
+	f.partial = index
+	f.term("SELECT id AS key_id FROM keys"+f.dialect.readBy(index)+" WHERE "+kind.text+" AND "+text, kind.args...)
+}
+
 // indexed selects by the index of terms.
 func (f *filter) indexed(text string, args ...any) {
 	f.term("SELECT key_id FROM key_terms WHERE "+text, args...)
@@ -144,14 +154,14 @@ func (f *filter) status(s apikey.Status, kind clause, now int64) {
 	and := func(text string, args ...any) { f.where = append(f.where, clause{text: text, args: args}) }
 	if s == apikey.StatusRevoked {
 		and("k.revoked_at < " + none)
-		f.keys(kind, "revoked_at < "+none)
+		f.few("keys_revoked", kind, "revoked_at < "+none)
 	} else if s != "" {
 		and("k.revoked_at = " + none)
 	}
 	switch s {
 	case apikey.StatusDisabled:
 		and("k.disabled_at < "+none+" AND k.disabled_until > ?", now)
-		f.keys(kind, "disabled_at < "+none)
+		f.few("keys_disabled", kind, "disabled_at < "+none)
 	case apikey.StatusExpired:
 		and("(k.disabled_at = "+none+" OR k.disabled_until <= ?)", now)
 		and("(k.expires_at <= ? OR k.ends_at <= ?)", now, now)
@@ -167,8 +177,9 @@ func (f *filter) status(s apikey.Status, kind clause, now int64) {
 // the index of the order.
 type start struct {
 	term   *clause
-	number int // of the term, from 1
-	keys   int // under the term, or in the order, at most fewMatches
+	number int    // of the term, from 1
+	keys   int    // under the term, or in the order, at most fewMatches
+	by     string // what names the index to walk; "": the planner chooses
 }
 
 // cheapest finds the start that looks at the fewest keys.
@@ -196,7 +207,7 @@ func (d *DB) cheapest(ctx context.Context, f filter) (start, error) {
 			return start{}, err
 		}
 		if n < few {
-			few, best = n, start{&f.terms[i], i + 1, n}
+			few, best = n, start{term: &f.terms[i], number: i + 1, keys: n}
 		}
 		if few == 0 {
 			break
@@ -209,7 +220,7 @@ func (d *DB) cheapest(ctx context.Context, f filter) (start, error) {
 func (s start) query(d *DB, f filter) *bun.SelectQuery {
 	sel := d.read.NewSelect()
 	if s.term == nil {
-		sel.TableExpr("keys AS k")
+		sel.TableExpr("keys AS k" + s.by)
 	} else {
 		// Materialized and first in a cross join: neither planner may turn it round.
 		sel.WithQuery(bun.NewWithQuery("m", d.read.NewRaw("SELECT DISTINCT key_id FROM ("+s.term.text+") s", s.term.args...)).Materialized())
