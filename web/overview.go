@@ -37,9 +37,13 @@ type overviewView struct {
 	now          time.Time
 }
 
-// figureTime is how long the overview waits for its figures. To count a hundred
-// thousand keys takes longer; the page is then shown without, and its script asks
-// for them.
+// figureMost is where a figure ends: beyond, the list tells more than the number,
+// and to count on takes longer the more keys there are.
+const figureMost = 1000
+
+// figureTime is how long the overview waits for its figures. They take longer where
+// very many keys must be passed to find few; the page is then shown without, and its
+// script asks for them.
 const figureTime = 60 * time.Millisecond
 
 func (d *Dashboard) overview(w http.ResponseWriter, r *http.Request) error {
@@ -82,6 +86,14 @@ func (d *Dashboard) overview(w http.ResponseWriter, r *http.Request) error {
 	return d.show(w, r, frame{title: "Overview", section: "overview"}, overviewContent(v))
 }
 
+// shown is the count for people.
+func (f figure) shown() string {
+	if f.count > figureMost {
+		return number(figureMost) + "+"
+	}
+	return number(f.count)
+}
+
 // figures are the numbers of the overview, without their counts.
 func figures() []figure {
 	return []figure{
@@ -92,13 +104,14 @@ func figures() []figure {
 	}
 }
 
-// count fills the figures in: each is the length of the list that it leads to.
+// count fills the figures in: each is the length of the list that it leads to, or
+// figureMost and one if that is longer.
 func (d *Dashboard) count(ctx context.Context, all []figure, now time.Time) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for i := range all {
 		g.Go(func() error {
 			p := all[i].query.params(now)
-			p.Count, p.Limit = true, 1
+			p.Count, p.CountMost, p.Limit = true, figureMost+1, 1
 			page, err := d.API.List(ctx, p)
 			if err == nil && page.Count != nil {
 				all[i].count = *page.Count
