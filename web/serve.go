@@ -100,7 +100,7 @@ func (d *Dashboard) page(p route) http.Handler {
 	_, path, _ := strings.Cut(p.at, " ")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := exchangeFrom(r.Context())
-		x.Route = strings.TrimSuffix(path, "{$}")
+		x.Route, x.open = strings.TrimSuffix(path, "{$}"), p.open
 		if err := d.admit(w, r, x, p); err != nil {
 			d.fail(w, r, err)
 			return

@@ -78,6 +78,11 @@ func (d *Dashboard) write(w http.ResponseWriter, r *http.Request, status int, pa
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	body := b.Bytes()
+	if exchangeFrom(r.Context()).mayCompress(r) {
+		w.Header().Set("Content-Encoding", "gzip")
+		body = compressed(body)
+	}
 	w.WriteHeader(status)
-	_, _ = w.Write(b.Bytes()) // whoever left does not miss it
+	_, _ = w.Write(body) // whoever left does not miss it
 }

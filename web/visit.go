@@ -24,6 +24,7 @@ type Visit struct {
 type exchange struct {
 	*Visit
 	person *Person        // nil: not signed in
+	open   bool           // the page is for people who are not signed in, too
 	loaded string         // hash of the session that the cookie names; "" for none
 	kept   apikey.Session // that session, as the ledger had it
 
