@@ -42,8 +42,9 @@ func TestBrowser(t *testing.T) {
 	oneBrowser.Lock()
 	defer oneBrowser.Unlock()
 	folder := t.TempDir()
-	dev, links := startDev(t, folder)
-	browse(t, runner, files, "TOKENOS_CHROMIUM="+chromium, "TOKENOS_DEV="+string(dev), "TOKENOS_LINKS="+links, "TOKENOS_TAMPER="+tamper(t, folder))
+	program := build(t, "cmd/tokenos")
+	dev, links := startDev(t, program, folder)
+	browse(t, runner, files, "TOKENOS_CHROMIUM="+chromium, "TOKENOS_DEV="+string(dev), "TOKENOS_LINKS="+links, "TOKENOS_TAMPER="+tamper(t, folder), "TOKENOS_PROGRAM="+program)
 }
 
 // browse runs the files in the browser.
@@ -120,9 +121,9 @@ func tamper(t *testing.T, folder string) string {
 
 // startDev runs `tokenos dev` until the test ends, with its folder in that one, and
 // has it print links.
-func startDev(t *testing.T, folder string) (info []byte, links string) {
+func startDev(t *testing.T, program, folder string) (info []byte, links string) {
 	t.Helper()
-	cmd := exec.Command(build(t, "cmd/tokenos"), "dev", "--memory", "-o", "json", "--port", "0", "--hydra-public-port", "0", "--hydra-admin-port", "0")
+	cmd := exec.Command(program, "dev", "--memory", "-o", "json", "--port", "0", "--hydra-public-port", "0", "--hydra-admin-port", "0")
 	cmd.Env = append(os.Environ(), "TMPDIR="+folder)
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {

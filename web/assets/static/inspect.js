@@ -1,6 +1,7 @@
 // <token-inspector> decodes an access token in the browser: nothing is sent, and
 // nothing is believed, for the signature is not checked. It says what `tokenos
-// token inspect` says (cmd/tokenos/tokenwarning.go). It is a module.
+// token inspect` says (cmd/tokenos/tokenwarning.go); a test compares the two. It is a
+// module.
 
 const longestLife = 24 * 3600 // of a key's tokens, in seconds
 const leeway = 30 // by which keyauth lets clocks differ
