@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -19,12 +18,13 @@ import (
 )
 
 // paintRounds is how often each page is loaded, cold and then warm.
-const paintRounds = 15
+const paintRounds = 10
 
 // paintPages are the pages of BenchmarkFirstPaint.
 func paintPages() [][2]string {
 	key := "/keys/" + ledgertest.Key(many/2).ID
 	return [][2]string{
+		{"the browser alone", "/health/live"}, // a line of text
 		{"overview", "/"},
 		{"keys", "/keys"},
 		{"keys, search", "/keys?q=billing+gateway"},
@@ -106,15 +106,10 @@ func (p *place) dashboard(b *testing.B) (address string, link func() string) {
 // reportPaints prints the median and the 90th percentile for each page.
 func reportPaints(b *testing.B, path string) {
 	b.Helper()
-	f, err := os.Open(path)
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer f.Close()
 	loads, order := map[string][]painted{}, []string(nil)
-	for lines := bufio.NewScanner(f); lines.Scan(); {
+	for line := range strings.Lines(read(b, path)) {
 		var l painted
-		if err := json.Unmarshal(lines.Bytes(), &l); err != nil {
+		if err := json.Unmarshal([]byte(line), &l); err != nil {
 			b.Fatal(err)
 		}
 		name := l.Page + " | " + l.Cache
@@ -136,7 +131,7 @@ func reportPaints(b *testing.B, path string) {
 		fmt.Fprintf(&table, "| %s | %.0f / %.0f | %.0f / %.0f | %.0f / %.0f | %.1f kB |\n", name, byteHalf, byteMost, half, most, wholeHalf, wholeMost, sent/1000)
 	}
 	_, _ = os.Stdout.WriteString("\n" + table.String()) // b.Log would cut it
-	b.ReportMetric(0, "ns/op") // it would be that of the whole table
+	b.ReportMetric(0, "ns/op")                          // it would be that of the whole table
 	for cache, paint := range worst {
 		b.ReportMetric(paint, cache+"-worst-p50-ms")
 	}
