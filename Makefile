@@ -106,6 +106,11 @@ tidy: ## fail on a go.mod, go.sum or generated file that is not up to date
 	for module in tools/lint tools/templ $(MODULES); do (cd $$module && echo "$$module" && go mod tidy -diff); done
 	tools/check-generated
 
+.PHONY: pictures
+pictures: setup ## make the dashboard's pictures in docs/pictures
+	mkdir -p docs/pictures
+	TOKENOS_TEST_REQUIRE=1 TOKENOS_DOCS_PICTURES=$(CURDIR)/docs/pictures go test -count=1 ./e2e -run 'TestBrowser$$'
+
 .PHONY: generate
 generate: ## make the Go code of the dashboard's components (*.templ)
 	$(TEMPL) generate -path web

@@ -26,6 +26,10 @@ import (
 // browserLinks is how many links the browser's tests may use up.
 const browserLinks = 8
 
+// picturesSpec is no test: it makes the pictures of the documentation, alone, and
+// only if TOKENOS_DOCS_PICTURES names their folder.
+const picturesSpec = "pictures"
+
 // oneBrowser runs at a time: two would wait for each other, and for the processors.
 var oneBrowser sync.Mutex
 
@@ -37,7 +41,9 @@ var oneBrowser sync.Mutex
 // names a folder.
 func TestBrowser(t *testing.T) {
 	t.Parallel()
-	files := browserFiles(t, func(spec string) bool { return spec != ownersSpec })
+	files := browserFiles(t, func(spec string) bool {
+		return spec != ownersSpec && (spec == picturesSpec) == (os.Getenv("TOKENOS_DOCS_PICTURES") != "")
+	})
 	runner, chromium := runtest.Playwright(t, "the dashboard in a browser")
 	oneBrowser.Lock()
 	defer oneBrowser.Unlock()
@@ -97,6 +103,9 @@ func browserFiles(t *testing.T, wanted func(spec string) bool) map[string]string
 		out[name] = string(raw)
 	}
 	if specs == 0 {
+		if os.Getenv("TOKENOS_TEST_REQUIRE") == "1" {
+			t.Fatal("left out by TOKENOS_TEST_BROWSER")
+		}
 		t.Skip("left out by TOKENOS_TEST_BROWSER")
 	}
 	return out

@@ -67,7 +67,7 @@ func BenchmarkFirstPaint(b *testing.B) {
 				b.Fatal(err)
 			}
 			paints := filepath.Join(b.TempDir(), "paints")
-			env := []string{"TOKENOS_CHROMIUM=" + chromium, "TOKENOS_BROWSER_OUTPUT=" + b.TempDir(), "TOKENOS_DASHBOARD=" + address,
+			env := []string{"TOKENOS_CHROMIUM=" + chromium, "TOKENOS_BROWSER_OUTPUT=" + b.TempDir(), fmt.Sprintf("TOKENOS_DEV={\"api_url\":%q}", address),
 				"TOKENOS_PAGES=" + string(pages), "TOKENOS_PAINTS=" + paints, "TOKENOS_ROUNDS=" + fmt.Sprint(paintRounds)}
 			files := map[string]string{"playwright.config.mjs": read(b, runtest.Path("e2e", "browser", "playwright.config.mjs")), "paint.spec.mjs": read(b, "testdata/paint.spec.mjs")}
 			for b.Loop() {
