@@ -50,7 +50,7 @@ func activityContent(v activityView) templ.Component {
 				}()
 			}
 			ctx = templ.InitializeContext(ctx)
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 2, "Verification")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 2, "Verify the record")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

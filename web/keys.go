@@ -11,6 +11,10 @@ import (
 	"github.com/tokenos/tokenos/web/ui"
 )
 
+// keysAtOnce is how many keys one page shows: a browser draws them in the time in
+// which people see no delay.
+const keysAtOnce = 25
+
 // keysQuery is the list's address: what is searched for, filtered by and ordered
 // by. Everything in it is input; the API checks what reaches it.
 type keysQuery struct {
@@ -54,7 +58,7 @@ func (k keysQuery) url() string {
 // params are the query as the API takes it.
 func (k keysQuery) params(now time.Time) apikey.ListParams {
 	p := apikey.ListParams{Q: k.q, Owner: k.owner, Scope: k.scope, Label: k.label, RootID: k.rootID, Status: k.status, Environment: k.environment,
-		AuthMethod: k.method, Sort: k.sort, Cursor: k.cursor}
+		AuthMethod: k.method, Sort: k.sort, Cursor: k.cursor, Limit: keysAtOnce}
 	// Whole hours: a cursor goes with the moment it was given for.
 	if d, ok := spans[k.expires]; ok {
 		at := now.Add(d).UTC().Truncate(time.Hour)

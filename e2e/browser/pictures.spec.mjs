@@ -18,7 +18,7 @@ const keys = [
 
 const buy = (k, scope) => fetch(tokenURL, {
   method: 'POST',
-  headers: { Authorization: 'Basic ' + Buffer.from(k.key.id + ':' + k.secret).toString('base64') },
+  headers: { Authorization: 'Basic ' + Buffer.from(k.key.id + ':' + k.client_secret).toString('base64') },
   body: new URLSearchParams({ grant_type: 'client_credentials', scope, audience: api1 }),
 })
 
@@ -32,15 +32,15 @@ async function picture(page, name) {
 
 test('pictures', async ({ site }) => {
   test.setTimeout(120_000)
-  await site.setViewportSize({ width: 1280, height: 760 })
+  await site.setViewportSize({ width: 1280, height: 800 })
   const made = []
   for (const k of keys) made.push(await key({ audiences: [api1], ...k }))
   const id = made.at(-1).key.id
   for (const k of made) for (let i = 0; i < 3; i++) await buy(k, k.key.scopes[0])
   await buy(made.at(-1), 'payments:write') // is refused
-  await api('POST', `/v1/keys/${made[4].key.id}/disable`, { reason: 'replaced by the nightly export' })
-  await api('POST', `/v1/keys/${made[3].key.id}/rotate`, { grace_period: '72h' })
-  await expect(async () => expect((await api('GET', '/v1/keys/' + id)).last_token_at).toBeTruthy()).toPass({ timeout: 20_000 })
+  await api('POST', `/v1/keys/${made[4].key.id}/disable`, {})
+  await api('POST', `/v1/keys/${made[3].key.id}/rotations`, { grace_period: '72h' })
+  await expect(async () => expect((await api('GET', '/v1/keys/' + id)).last_used_at).toBeTruthy()).toPass({ timeout: 20_000 })
 
   await site.goto('/keys')
   await picture(site, 'keys')
@@ -49,7 +49,7 @@ test('pictures', async ({ site }) => {
   await picture(site, 'overview')
   await site.goto('/keys/' + id)
   await picture(site, 'key')
-  await site.goto(`/keys/${id}/usage`)
+  await site.goto(`/keys/${id}?tab=usage`)
   await picture(site, 'usage')
   await site.goto('/activity')
   await picture(site, 'activity')
