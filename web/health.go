@@ -13,9 +13,10 @@ const (
 
 // health knows which parts do not answer.
 type health struct {
-	mu   sync.Mutex
-	at   time.Time
-	away map[string]bool
+	mu    sync.Mutex
+	at    time.Time
+	away  map[string]bool
+	since map[string]time.Time // when those that are away first were
 }
 
 // away tells for each part of Config.Parts whether it does not answer. Whoever
@@ -40,6 +41,28 @@ func (d *Dashboard) away(ctx context.Context) map[string]bool {
 		})
 	}
 	all.Wait()
-	d.health.away, d.health.at = away, time.Now()
+	d.health.note(away, time.Now())
 	return away
+}
+
+// note takes what a look found at a moment.
+func (h *health) note(away map[string]bool, at time.Time) {
+	since := map[string]time.Time{}
+	for name, is := range away {
+		if is {
+			since[name] = at
+			if first, known := h.since[name]; known {
+				since[name] = first
+			}
+		}
+	}
+	h.away, h.at, h.since = away, at, since
+}
+
+// awaySince tells since when a part is seen not to answer; zero: it answers.
+func (d *Dashboard) awaySince(ctx context.Context, name string) time.Time {
+	d.away(ctx)
+	d.health.mu.Lock()
+	defer d.health.mu.Unlock()
+	return d.health.since[name]
 }

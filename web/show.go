@@ -3,6 +3,7 @@ package web
 import (
 	"bytes"
 	"net/http"
+	"time"
 
 	"github.com/a-h/templ"
 )
@@ -20,7 +21,7 @@ type frame struct {
 	theme       string // "light", "dark", "" for the system's
 	path        string // of this page, for forms that come back to it
 	flash       *flash
-	hydraAway   bool
+	hydraAway   time.Time // since when Hydra does not answer; zero: it does
 	noReference bool
 	plainKeys   bool // single keys are no shortcuts
 }
@@ -53,7 +54,9 @@ func (d *Dashboard) whole(r *http.Request, f frame, content templ.Component) tem
 	if x.person == nil {
 		f.bare = true
 	}
-	f.hydraAway = !f.bare && d.away(r.Context())["hydra"]
+	if !f.bare {
+		f.hydraAway = d.awaySince(r.Context(), "hydra")
+	}
 	if r.Method == http.MethodGet {
 		f.path = localPath(r.URL.RequestURI())
 	}
