@@ -142,12 +142,12 @@ func codeTabs(v codeView) templ.Component {
 				return templ_7745c5c3_Err
 			}
 			if v.method == apikey.PrivateKeyJWT {
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 12, "<p class=\"muted small-text\">It reads the private key from the PEM file that <code>TOKENOS_PRIVATE_KEY_FILE</code> names.</p>")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 12, "<p class=\"muted small-text\">It reads the private key from the PEM file that <code>TOKENOS_PRIVATE_KEY_FILE</code> names. At a terminal: <code>export TOKENOS_PRIVATE_KEY_FILE=./private-key.pem</code></p>")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
 			} else {
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 13, "<p class=\"muted small-text\">It reads the secret from the variable <code>TOKENOS_CLIENT_SECRET</code>, so that the secret stands in no file of your program.</p>")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 13, "<p class=\"muted small-text\">It reads the secret from the variable <code>TOKENOS_CLIENT_SECRET</code>, so that the secret stands in no file of your program. At a terminal, type this first and paste the secret: <code>read -rs TOKENOS_CLIENT_SECRET; export TOKENOS_CLIENT_SECRET</code></p>")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}

@@ -137,8 +137,13 @@ func (v keyView) notices() (out []explanation) {
 	case apikey.StatusRevoked:
 		out = append(out, explanation{ui.ToneNeutral, "Revoked for good", "It gets no token, and nothing brings it back. The record stays until somebody deletes it."})
 	}
+	if k.ReplacedBy != nil && k.Status == apikey.StatusActive && k.EndsAt != nil {
+		out = append(out, explanation{ui.ToneInfo, "It was replaced", "Its successor works already. This key works until " + dated(*k.EndsAt) + "; move every program to the successor before."})
+	}
 	for _, f := range k.Flags {
-		if e, ok := flagWords[f]; ok {
+		replaced := f == apikey.FlagExpiring && k.ReplacedBy != nil
+		over := f == apikey.FlagRotating && (k.Status != apikey.StatusActive || k.ReplacedBy != nil)
+		if e, ok := flagWords[f]; ok && !replaced && !over {
 			out = append(out, e)
 		}
 	}

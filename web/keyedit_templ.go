@@ -420,7 +420,7 @@ func confirmEdit(v editView) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 25, "</dl><p class=\"muted after-facts\">Tokens keep what they were issued with until then. To end them sooner, use \"End its tokens now\" afterwards.</p></section><form method=\"post\" action=\"")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 25, "</dl><p class=\"muted after-facts\">Tokens keep what they were issued with until then; where TokenOS is asked about them (<code>/v1/introspect</code>), scopes and audiences that the key no longer has are left out at once. To end them sooner, use \"End its tokens now\" afterwards.</p></section><form method=\"post\" action=\"")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

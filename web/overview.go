@@ -98,7 +98,7 @@ func (f figure) shown() string {
 func figures() []figure {
 	return []figure{
 		{label: "Active", hint: "may buy tokens", query: keysQuery{status: apikey.StatusActive}, tone: ui.ToneOK},
-		{label: "Expiring", hint: "end within 30 days", query: keysQuery{status: apikey.StatusActive, expires: "30d"}, tone: ui.ToneWarn},
+		{label: "Expiring", hint: "expire within 30 days", query: keysQuery{status: apikey.StatusActive, expires: "30d"}, tone: ui.ToneWarn},
 		{label: "Unused", hint: "active, not used for 90 days", query: keysQuery{status: apikey.StatusActive, unused: "90d"}, tone: ui.ToneNeutral},
 		{label: "Disabled", hint: "paused, may be enabled again", query: keysQuery{status: apikey.StatusDisabled}, tone: ui.ToneNeutral},
 	}

@@ -237,6 +237,7 @@ type credentialRow struct {
 	label, what, id string
 	lastUsed, ends  *time.Time
 	state           apikey.Status
+	shared          bool // lastUsed is of the key: it is not known with which credential
 }
 
 // credentials are the older and the newer one, as far as both are known.
@@ -253,7 +254,7 @@ func (v rotateView) credentials() (out []credentialRow) {
 		return []credentialRow{rowOf("Current", k)}
 	}
 	for _, p := range k.LivePublicKeys(v.now) {
-		row := credentialRow{label: "Current", what: "Public key " + p.Alg, id: p.KID, lastUsed: k.LastUsedAt, ends: earliest(p.ExpiresAt, k.ExpiresAt), state: k.Status}
+		row := credentialRow{label: "Current", what: "Public key " + p.Alg, id: p.KID, lastUsed: k.LastUsedAt, ends: earliest(p.ExpiresAt, k.ExpiresAt), state: k.Status, shared: true}
 		if p.ReplacedAt != nil {
 			row.label = "Older"
 		}
@@ -267,7 +268,7 @@ func rowOf(label string, k apikey.Key) credentialRow {
 	if k.Secret != nil {
 		what = "Secret " + k.Secret.Hint
 	}
-	return credentialRow{label, what, k.ID, k.LastUsedAt, earliest(k.EndsAt, k.ExpiresAt), k.Status}
+	return credentialRow{label: label, what: what, id: k.ID, lastUsed: k.LastUsedAt, ends: earliest(k.EndsAt, k.ExpiresAt), state: k.Status}
 }
 
 func earliest(a, b *time.Time) *time.Time {

@@ -42,7 +42,7 @@ func expiryRule(p apikey.Policy) string {
 	case p.DefaultLifetime != nil:
 		out = append(out, "If nothing is said: "+period(*p.DefaultLifetime)+".")
 	case never:
-		out = append(out, "If nothing is said: never.")
+		out = append(out, "If nothing is said to the API: never.")
 	}
 	return strings.Join(out, " ")
 }

@@ -165,3 +165,18 @@ test('a secret is rotated, and the rotation completed', async ({ site }) => {
   await expect(site.getByText('The older credential has ended')).toBeVisible()
   expect((await api('GET', '/v1/keys/' + id)).status).toBe('expired')
 })
+
+test('the code follows, and nobody is interrupted in typing', async ({ site }) => {
+  await site.goto('/keys/new')
+  const followed = () => site.waitForResponse((r) => r.url().endsWith('/keys/new/code') && r.ok())
+  await Promise.all([followed(), site.getByLabel('Name').pressSequentially('bill')])
+  await site.waitForTimeout(300) // what would move the focus comes after the answer
+  await expect(site.getByLabel('Name')).toBeFocused()
+  const pair = site.getByRole('radio', { name: /Key pair/ })
+  await Promise.all([followed(), pair.check()])
+  await expect(site.locator('#code pre').first()).toContainText('TOKENOS_PRIVATE_KEY_FILE')
+  await expect(pair).toBeFocused()
+  await site.getByRole('button', { name: 'Make a key pair' }).click()
+  await Promise.all([followed(), site.getByLabel('Scopes').fill(scope)])
+  await expect(site.locator('#code pre').first()).toContainText(scope)
+})

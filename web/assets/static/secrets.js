@@ -168,7 +168,7 @@ class RevealOnce extends HTMLElement {
       ['TOKENOS_CLIENT_SECRET', secret.textContent],
       ['TOKENOS_SCOPE', env.dataset.scope],
       ['TOKENOS_AUDIENCE', env.dataset.audience],
-    ].filter(([, value]) => value).map(([name, value]) => `${name}='${value.replaceAll("'", `'\\''`)}'\n`).join(''), '.env'))
+    ].filter(([, value]) => value).map(([name, value]) => `${name}='${value.replaceAll("'", `'\\''`)}'\n`).join(''), 'tokenos.env')) // a browser renames a file that begins with a dot
     this.warn = (event) => { if (secret.isConnected && !stored.checked) event.preventDefault() }
     addEventListener('beforeunload', this.warn)
     addEventListener('pagehide', () => this.replaceChildren())
