@@ -52,7 +52,7 @@ type Discovery struct {
 }
 
 // maxAddress bounds what is read of an address.
-const maxAddress = 2048 // bytes
+const maxAddress = maxWords // bytes: more is cut short where it is shown
 
 // Discover reads the public API's discovery document. The error is
 // [apikey.ErrUnavailable].
@@ -67,6 +67,11 @@ func (h *Hydra) Discover(ctx context.Context) (Discovery, error) {
 		}
 		if len(said.Issuer) > maxAddress || len(said.TokenEndpoint) > maxAddress || len(said.Registration) > maxAddress {
 			return &strange{"it names an address that is too long"}
+		}
+		for _, address := range []string{said.Issuer, said.TokenEndpoint, said.Registration} {
+			if plain(address) != address {
+				return &strange{"it names an address with characters that are none of an address"}
+			}
 		}
 		return nil
 	})

@@ -61,7 +61,7 @@ func (d *DB) Events(ctx context.Context, q apikey.EventQuery) ([]apikey.Event, e
 	if q.Limit <= 0 {
 		return nil, nil
 	}
-	sel := d.read.NewSelect().ColumnExpr("payload").TableExpr("events").Limit(int64(q.Limit))
+	sel := d.read.NewSelect().ColumnExpr("id, payload").TableExpr("events").Limit(int64(q.Limit))
 	if len(q.Owners) > 0 {
 		sel.Where("owner IN (?)", bun.List(q.Owners))
 	}
@@ -88,14 +88,15 @@ func (d *DB) Events(ctx context.Context, q apikey.EventQuery) ([]apikey.Event, e
 	} else {
 		sel.OrderExpr("id")
 	}
+	var ids []int64
 	var payloads []string
-	if err := sel.Scan(ctx, &payloads); err != nil {
+	if err := sel.Scan(ctx, &ids, &payloads); err != nil {
 		return nil, fault("read events", err)
 	}
 	out := make([]apikey.Event, len(payloads))
 	for i, p := range payloads {
 		if err := json.Unmarshal([]byte(p), &out[i]); err != nil {
-			return nil, undecodable("events", strconv.Itoa(i), err)
+			return nil, undecodable("events", strconv.FormatInt(ids[i], 10), err)
 		}
 	}
 	return out, nil

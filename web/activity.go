@@ -98,7 +98,10 @@ type activityView struct {
 	events []apikey.Event
 	next   string
 	wrong  []apikey.FieldError
-	now    time.Time
+	// unreadable: one of the events is not what this program writes.
+	unreadable bool
+
+	now time.Time
 
 	verification verificationView
 }
@@ -108,10 +111,10 @@ func (d *Dashboard) activity(w http.ResponseWriter, r *http.Request) error {
 	page, err := d.API.Events(r.Context(), v.query.params(v.now))
 	if invalid, ok := errors.AsType[*apikey.InvalidError](err); ok {
 		v.wrong = invalid.Fields
-	} else if err != nil {
+	} else if err != nil && !unread(r, err) {
 		return err
 	}
-	v.events = page.Data
+	v.events, v.unreadable = page.Data, err != nil && v.wrong == nil
 	if page.NextCursor != "" {
 		q := v.query
 		q.before = page.NextCursor
@@ -123,6 +126,16 @@ func (d *Dashboard) activity(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return d.show(w, r, frame{title: "Activity", section: "activity"}, activityContent(v), activityResults(v))
+}
+
+// unread reports whether err is a fault of what is stored, and keeps it for the log:
+// whoever damages one event does not hide with it that the record can be verified.
+func unread(r *http.Request, err error) bool {
+	if failureOf(err).Status != http.StatusInternalServerError {
+		return false
+	}
+	exchangeFrom(r.Context()).Err = err
+	return true
 }
 
 // first is the address of the newest events, "" where they are shown.

@@ -34,6 +34,8 @@ func TestCompressed(t *testing.T) {
 		{"/keys", squeezed, "gzip"},
 		{"/keys", append(squeezed, htmx("div#results")...), "gzip"},
 		{"/keys", []string{"Accept-Encoding", "gzip", "Sec-Fetch-Site", "none"}, "gzip"},
+		{"/keys", []string{"Accept-Encoding", "br,GZIP", "Sec-Fetch-Site", "none"}, "gzip"},
+		{"/keys", []string{"Accept-Encoding", "gzip;q=0, notgzip", "Sec-Fetch-Site", "none"}, ""},
 		{"/keys", []string{"Accept-Encoding", "br", "Sec-Fetch-Site", "none"}, ""},
 		{"/keys", []string{"Accept-Encoding", "gzip", "Sec-Fetch-Site", "cross-site"}, ""},
 		{"/keys", []string{"Accept-Encoding", "gzip", "Sec-Fetch-Site", "same-site"}, ""},

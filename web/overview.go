@@ -33,6 +33,7 @@ type overviewView struct {
 	away         map[string]bool
 	capabilities apikey.Capabilities
 	recent       []apikey.Event
+	unreadable   bool // the recent events
 	mayDiagnose  bool
 	now          time.Time
 }
@@ -76,7 +77,10 @@ func (d *Dashboard) overview(w http.ResponseWriter, r *http.Request) error {
 	})
 	g.Go(func() error {
 		page, err := d.API.Events(ctx, apikey.FeedParams{Newest: true, Limit: recently})
-		v.recent = page.Data
+		v.recent, v.unreadable = page.Data, err != nil
+		if err != nil && unread(r, err) {
+			return nil
+		}
 		return err
 	})
 	if err := g.Wait(); err != nil {

@@ -54,7 +54,7 @@ func overviewContent(v overviewView) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = recentEvents(v.recent, v.now).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = recentEvents(v.recent, v.unreadable, v.now).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

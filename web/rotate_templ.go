@@ -398,7 +398,7 @@ func rotateForm(v rotateView) templ.Component {
 }
 
 func forceBox() []apikey.ScopeInfo {
-	return []apikey.ScopeInfo{{Name: "yes", Title: "End the older credential now"}}
+	return []apikey.ScopeInfo{{Name: "yes", Title: "End the older credential, and rotate again"}}
 }
 
 // methods are those that the rules allow, and the key's own, which may stay.

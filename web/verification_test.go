@@ -65,6 +65,24 @@ func TestVerification(t *testing.T) {
 	}
 }
 
+// An event that cannot be read hides neither the overview nor that the record can be
+// verified, and the log names it.
+func TestUnreadableEvent(t *testing.T) {
+	t.Parallel()
+	ledger := apikeytest.SQLiteURL(t)
+	s := newSite(t, apikeytest.Options{Idle: true, LedgerURL: ledger}, nil)
+	s.done(t, apikey.CreateParams{Name: "one", Owner: "acme", Scopes: []string{"a"}})
+	b := s.as(t, web.RoleAdmin)
+	apikeytest.Alter(t, ledger, `UPDATE events SET payload = '<b>rubbish' WHERE id = 1`)
+	for _, path := range []string{"/", "/activity", "/activity?before=2"} {
+		got := b.get(path)
+		wantStatus(t, path, got, http.StatusOK)
+		if !strings.Contains(got.text(".alert.bad"), "These events cannot be read") || strings.Contains(got.body, "rubbish") || path != "/" && got.Find("#verification form").Length() == 0 {
+			t.Errorf("%s: %s", path, got.text("main"))
+		}
+	}
+}
+
 // Who may not verify the record sees who can, and cannot.
 func TestVerificationRights(t *testing.T) {
 	t.Parallel()
