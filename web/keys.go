@@ -11,8 +11,7 @@ import (
 	"github.com/tokenos/tokenos/web/ui"
 )
 
-// keysAtOnce is how many keys one page shows: a browser draws them in the time in
-// which people see no delay.
+// keysAtOnce is how many keys one page shows: about two windows full.
 const keysAtOnce = 25
 
 // keysQuery is the list's address: what is searched for, filtered by and ordered
