@@ -2,8 +2,11 @@ package hydra_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -146,5 +149,20 @@ func TestProbeInterrupted(t *testing.T) {
 	}
 	if _, err := h.HashTime(t.Context(), 0); !errors.Is(err, apikey.ErrUnavailable) {
 		t.Errorf("hashing: %v", err)
+	}
+}
+
+// An issuer that cannot be shown as it is, is refused rather than shown otherwise.
+func TestDiscoveryRefused(t *testing.T) {
+	good := "https://login.example.com"
+	for issuer, ok := range map[string]bool{good: true, good + "/" + strings.Repeat("a", 270): true, good + "/" + strings.Repeat("a", 300): false, good + "\x1b[2J": false, good + "\u202e": false} {
+		public := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			_ = json.NewEncoder(w).Encode(map[string]string{"issuer": issuer, "token_endpoint": good + "/oauth2/token"})
+		}))
+		got, err := probing(t, running(t), public.URL).Discover(t.Context())
+		if public.Close(); (err == nil) != ok || ok && got.Issuer != issuer {
+			t.Errorf("%q: %+v, %v", issuer, got, err)
+		}
 	}
 }
