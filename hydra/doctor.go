@@ -75,7 +75,10 @@ func (h *Hydra) Discover(ctx context.Context) (Discovery, error) {
 		}
 		return nil
 	})
-	return Discovery{plain(said.Issuer), plain(said.TokenEndpoint), plain(said.Registration)}, err
+	if err != nil {
+		return Discovery{}, err // not what was refused
+	}
+	return said, nil
 }
 
 // AdminIsPublic reports whether the admin API answers where the public API is: it
