@@ -111,7 +111,7 @@ func (d *Dashboard) activity(w http.ResponseWriter, r *http.Request) error {
 	page, err := d.API.Events(r.Context(), v.query.params(v.now))
 	if invalid, ok := errors.AsType[*apikey.InvalidError](err); ok {
 		v.wrong = invalid.Fields
-	} else if err != nil && !unread(r, err) {
+	} else if err != nil && !d.unread(r, err) {
 		return err
 	}
 	v.events, v.unreadable = page.Data, err != nil && v.wrong == nil
@@ -128,13 +128,13 @@ func (d *Dashboard) activity(w http.ResponseWriter, r *http.Request) error {
 	return d.show(w, r, frame{title: "Activity", section: "activity"}, activityContent(v), activityResults(v))
 }
 
-// unread reports whether err is a fault of what is stored, and keeps it for the log:
-// whoever damages one event does not hide with it that the record can be verified.
-func unread(r *http.Request, err error) bool {
+// unread reports whether err is a fault of what is stored, and logs it then: whoever
+// damages one event does not hide with it that the record can be verified.
+func (d *Dashboard) unread(r *http.Request, err error) bool {
 	if failureOf(err).Status != http.StatusInternalServerError {
 		return false
 	}
-	exchangeFrom(r.Context()).Err = err
+	d.Log.ErrorContext(r.Context(), "events cannot be read", "request_id", exchangeFrom(r.Context()).RequestID, "error", err)
 	return true
 }
 

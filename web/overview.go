@@ -78,7 +78,7 @@ func (d *Dashboard) overview(w http.ResponseWriter, r *http.Request) error {
 	g.Go(func() error {
 		page, err := d.API.Events(ctx, apikey.FeedParams{Newest: true, Limit: recently})
 		v.recent, v.unreadable = page.Data, err != nil
-		if err != nil && unread(r, err) {
+		if err != nil && d.unread(r, err) {
 			return nil
 		}
 		return err

@@ -1,6 +1,8 @@
 package web_test
 
 import (
+	"bytes"
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
@@ -70,7 +72,8 @@ func TestVerification(t *testing.T) {
 func TestUnreadableEvent(t *testing.T) {
 	t.Parallel()
 	ledger := apikeytest.SQLiteURL(t)
-	s := newSite(t, apikeytest.Options{Idle: true, LedgerURL: ledger}, nil)
+	var log bytes.Buffer
+	s := newSite(t, apikeytest.Options{Idle: true, LedgerURL: ledger}, func(_ *site, c *web.Config) { c.Log = slog.New(slog.NewTextHandler(&log, nil)) })
 	s.done(t, apikey.CreateParams{Name: "one", Owner: "acme", Scopes: []string{"a"}})
 	b := s.as(t, web.RoleAdmin)
 	apikeytest.Alter(t, ledger, `UPDATE events SET payload = '<b>rubbish' WHERE id = 1`)
@@ -80,6 +83,10 @@ func TestUnreadableEvent(t *testing.T) {
 		if !strings.Contains(got.text(".alert.bad"), "These events cannot be read") || strings.Contains(got.body, "rubbish") || path != "/" && got.Find("#verification form").Length() == 0 {
 			t.Errorf("%s: %s", path, got.text("main"))
 		}
+		if said := log.String(); strings.Count(said, "events cannot be read") != 1 || !strings.Contains(said, `events \"1\"`) || strings.Contains(said, "rubbish") {
+			t.Errorf("%s: the log says %s", path, said)
+		}
+		log.Reset()
 	}
 }
 
